@@ -1,0 +1,73 @@
+# Every target prepares what it needs: `make serve` and `make test` work in a fresh clone.
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+DEVICE ?= auto
+WORKERS ?= 2
+
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Isolated builds (hatchling) are held to the pins too: pip 25.3 and newer read the second name, older ones the first.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet
+
+FIND_PYTHON := for python in python3 python3.13 python3.12 python3.11 python; do \
+	  if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+	  then echo $$python; break; fi; done
+NO_PYTHON := Python 3.11, 3.12 or 3.13 with its venv module is needed, and none was found on the PATH \
+	(on Debian: apt install python3 python3-venv). PYTHON=/path/to/python says where one is.
+
+.PHONY: help
+help: ## Say what the targets are.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+.PHONY: serve
+serve: .venv/.serve ## Start the server; HOST, PORT and DEVICE (auto, cpu, cuda:0) can be set: make serve PORT=9000
+	@exec $(BIN)/augserve serve --host $(HOST) --port $(PORT) --device $(DEVICE)
+
+.PHONY: test
+test: .venv/.develop ## Run everything that CI checks.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/pytest --numprocesses $(WORKERS)
+
+.PHONY: bench
+bench: .venv/.develop ## Measure speed side by side with torchvision, on the screen and in a CSV file.
+	$(BIN)/python -m benchmarks
+
+.PHONY: format
+format: .venv/.develop ## Format the code and mend what the linter can.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: clean
+clean: ## Remove everything that was made here, .venv included.
+	rm -rf .venv build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: pins
+pins: ## Pin every version anew for all Pythons, keeping what constraints.txt has where it can; needs uv.
+	printf 'hatchling\neditables\ntorchvision\n' | uv pip compile --quiet --universal --python-version 3.11 \
+	  --extra dev --extra cuda --no-annotate --custom-compile-command "make pins" --output-file constraints.txt \
+	  pyproject.toml -
+
+.venv/bin/python:
+	@python="$${PYTHON:-$$($(FIND_PYTHON))}"; \
+	if [ -z "$$python" ]; then echo "$(NO_PYTHON)" >&2; exit 1; fi; \
+	echo "making .venv with $$($$python --version)"; \
+	$$python -m venv .venv || { rm -rf .venv; exit 1; }
+
+.venv/.serve: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing the server into .venv, once; this takes minutes where torch has to be downloaded"
+	@$(PIP_INSTALL) --editable '.[server]'
+	@touch $@
+
+.venv/.develop: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing the server and what its tests need into .venv, once; this takes minutes where torch has to be downloaded"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) --no-deps torchvision  # the tests' oracle
+	@touch .venv/.serve $@
