@@ -1,0 +1,67 @@
+"""A batch of samples of any shapes: those of one shape lie together in one dense block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from augserve_pipelines.errors import ShapesDiffer
+from augserve_pipelines.frames import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Samples of one shape and dtype: ``data[k]`` is sample ``rows[k]`` of the batch."""
+
+    rows: IntArray  # [n]
+    data: Tensor  # [n, C, H, W]
+
+
+class Batch(Sequence[Tensor]):
+    """N samples; ``batch[i]`` is sample ``i``, ``[C, h, w]``, a view of the block that holds it.
+
+    ``seeds`` are the seeds the samples were drawn with.
+    """
+
+    def __init__(self, blocks: Sequence[Block], seeds: Sequence[int] = ()) -> None:
+        self.blocks = tuple(blocks)
+        self.seeds = list(seeds)
+        self._length = sum(len(block.rows) for block in self.blocks)
+        self._places: dict[int, Tensor] | None = None
+
+    @classmethod
+    def of(cls, images: Sequence[Tensor]) -> Batch:
+        """A batch over images ``[C, H, W]`` as they lie, each a block of its own: nothing is copied."""
+        return cls([Block(np.array([i]), image.unsqueeze(0)) for i, image in enumerate(images)])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]  # slices would need a second shape of answer
+        if self._places is None:
+            self._places = {
+                int(row): block.data[k] for block in self.blocks for k, row in enumerate(block.rows.tolist())
+            }
+        if not -self._length <= index < self._length:
+            raise IndexError(f"sample {index} of a batch of {self._length}")
+        return self._places[index % self._length]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(self._length))
+
+    def stack(self) -> Tensor:
+        """All samples as one dense tensor ``[N, C, h, w]``, without a copy where they lie so already.
+
+        Raises:
+            ShapesDiffer: the samples have more than one shape or dtype; the message names them.
+        """
+        if len(self.blocks) != 1:
+            kinds = sorted({f"{[*block.data.shape[1:]]} {block.data.dtype}" for block in self.blocks})
+            raise ShapesDiffer(f"{self._length} samples have {len(kinds)} shapes and cannot be stacked: {kinds}")
+        block = self.blocks[0]
+        if np.array_equal(block.rows, np.arange(len(block.rows))):
+            return block.data
+        return block.data[np.argsort(block.rows)]

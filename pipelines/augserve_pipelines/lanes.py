@@ -1,0 +1,204 @@
+"""Random streams: one per sample, each exactly torch's CPU generator under that sample's seed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+T = TypeVar("T")
+
+Rows = NDArray[np.bool_] | NDArray[np.int64]
+
+# Enough for any chain of first draws: ten attempts of a crop take 20 words, a colour jitter 7.
+_FIRST_BLOCK = 64
+
+# torch draws 64 bits for an integer range from here on.
+_WIDE_RANGE = 1 << 28
+
+_SCALE_24 = np.float32(2.0**-24)
+
+# Offsets in torch's serialised CPU generator: left, next, and the 624 words of the key.
+_LEFT, _NEXT, _KEY = slice(8, 12), slice(16, 24), slice(24, 24 + 624 * 8)
+
+_local = threading.local()
+
+
+class Lanes:
+    """N random streams that advance together.
+
+    Lane ``i`` gives what ``torch.manual_seed(seeds[i])`` and torch's own calls give: the words of MT19937, mapped to
+    values as ATen maps them. ``lanes[rows]`` is a view: what is drawn from it advances those lanes, and no others.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._streams = _Streams([seed & 0xFFFFFFFF for seed in seeds])
+        self._rows = np.arange(len(seeds))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Rows) -> Lanes:
+        view = Lanes.__new__(Lanes)
+        view._streams = self._streams
+        view._rows = self._rows[rows]
+        return view
+
+    def rand(self) -> NDArray[np.float32]:
+        """``torch.rand(1)`` of every lane, float32 in [0, 1)."""
+        return _unit(self._words(1)[:, 0])
+
+    def uniform(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
+        """``torch.empty(1).uniform_(low, high)`` of every lane; ``low`` and ``high`` may be ``[N]`` arrays."""
+        low, high = np.float32(low), np.float32(high)
+        # ATen's u * (high - low) + low is one fused multiply-add; the product is exact in double, so one rounding too.
+        wide = self.rand().astype(np.float64) * np.subtract(high, low, dtype=np.float32) + low
+        return wide.astype(np.float32)
+
+    def integers(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
+        """``torch.randint(low, high, (1,))`` of every lane, ``high`` excluded; both may be ``[N]`` arrays."""
+        low = np.broadcast_to(np.asarray(low, np.int64), len(self))
+        span = np.broadcast_to(np.asarray(high, np.int64), len(self)) - low
+        if np.any(span <= 0):
+            raise ValueError(f"an empty range of integers: {low[span <= 0][0]} to {(low + span)[span <= 0][0]}")
+        values = np.empty(len(self), np.uint64)
+        wide = span >= _WIDE_RANGE
+        values[~wide] = self[~wide]._words(1)[:, 0]
+        if wide.any():
+            pairs = self[wide]._words(2).astype(np.uint64)
+            values[wide] = pairs[:, 0] << np.uint64(32) | pairs[:, 1]
+        return low + (values % span.astype(np.uint64)).astype(np.int64)
+
+    def permutation(self, count: int) -> NDArray[np.int64]:
+        """``torch.randperm(count)`` of every lane, ``[N, count]``."""
+        order = np.tile(np.arange(count), (len(self), 1))
+        if count < 2:
+            return order
+        words = self._words(count - 1)
+        lanes = np.arange(len(self))
+        for place in range(count - 1):
+            other = place + (words[:, place] % np.uint32(count - place)).astype(np.int64)
+            order[lanes, place], order[lanes, other] = order[lanes, other], order[lanes, place]
+        return order
+
+    def normal(self, *shape: int) -> list[torch.Tensor]:
+        """``torch.empty(shape).normal_()`` of every lane, float32."""
+        return self.each(lambda generator, _: torch.empty(shape).normal_(generator=generator))
+
+    def each(self, draw: Callable[[torch.Generator, int], T]) -> list[T]:
+        """``draw(generator, i)`` for every lane ``i``, with a torch generator that stands where the lane stands.
+
+        For the draws that are not words mapped one by one: normals, ``multinomial``, Dirichlet. The lane goes on from
+        where the generator ends.
+        """
+        results = []
+        for i, row in enumerate(self._rows):
+            generator = self._streams.generator(row)
+            results.append(draw(generator, i))
+            self._streams.resume(row, generator)
+        return results
+
+    def _words(self, count: int) -> NDArray[np.uint32]:
+        return self._streams.take(self._rows, count)  # [N, count]
+
+
+class GlobalLane(Lanes):
+    """The one lane of eager use: draws come from torch's global CPU generator."""
+
+    def __init__(self) -> None:
+        super().__init__([0])
+
+    def __getitem__(self, rows: Rows) -> Lanes:
+        return self if len(self._rows[rows]) else Lanes([])
+
+    def rand(self) -> NDArray[np.float32]:
+        return torch.rand(1).numpy()
+
+    def uniform(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
+        return torch.empty(1).uniform_(_first(low), _first(high)).numpy()
+
+    def integers(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
+        return torch.randint(int(_first(low)), int(_first(high)), (1,)).numpy()
+
+    def permutation(self, count: int) -> NDArray[np.int64]:
+        return torch.randperm(count).numpy()[None]
+
+    def each(self, draw: Callable[[torch.Generator, int], T]) -> list[T]:
+        return [draw(torch.default_generator, 0)]
+
+
+class _Streams:
+    """The words of N streams, drawn ahead in blocks, and how many of each stream are used."""
+
+    def __init__(self, seeds: list[int]) -> None:
+        self._origins: list[int | torch.Tensor] = list(seeds)  # a seed, or the state of a torch generator
+        self._used = np.zeros(len(seeds), np.int64)
+        self._block = np.empty((len(seeds), _FIRST_BLOCK), np.uint32)
+        for row in range(len(seeds)):
+            self._fill(row)
+
+    def take(self, rows: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
+        used = self._used[rows]
+        if len(rows) and used.max() + count > self._block.shape[1]:
+            self._grow(int(used.max()) + count)
+        self._used[rows] += count
+        if count == 1:
+            return self._block[rows, used][:, None]
+        return self._block[rows[:, None], used[:, None] + np.arange(count)]
+
+    def generator(self, row: int) -> torch.Generator:
+        generator, origin = torch.Generator(), self._origins[row]
+        if isinstance(origin, int):
+            generator.manual_seed(origin)
+        else:
+            generator.set_state(origin)
+        torch.rand(int(self._used[row]), generator=generator)  # one word each
+        return generator
+
+    def resume(self, row: int, generator: torch.Generator) -> None:
+        self._origins[row] = generator.get_state()
+        self._used[row] = 0
+        self._fill(row)
+
+    def _grow(self, words: int) -> None:
+        size = self._block.shape[1]
+        while size < words:
+            size *= 2
+        self._block = np.empty((len(self._origins), size), np.uint32)
+        for row in range(len(self._origins)):
+            self._fill(row)
+
+    def _fill(self, row: int) -> None:
+        source, origin = _mersenne_twister(), self._origins[row]
+        if isinstance(origin, int):
+            source.seed(origin)
+        else:
+            source.set_state(_numpy_state(origin))
+        self._block[row] = source.randint(0, 1 << 32, self._block.shape[1], np.uint32)
+
+
+def _mersenne_twister() -> np.random.RandomState:
+    """This thread's MT19937, whose seeding and words are torch's (making one costs 150 us, seeding it 6)."""
+    source: np.random.RandomState | None = getattr(_local, "source", None)
+    if source is None:
+        source = _local.source = np.random.RandomState(0)
+    return source
+
+
+def _numpy_state(state: torch.Tensor) -> tuple[str, NDArray[np.uint32], int]:
+    raw = state.numpy().tobytes()
+    left, following = int.from_bytes(raw[_LEFT], "little"), int.from_bytes(raw[_NEXT], "little")
+    key = np.frombuffer(raw[_KEY], np.uint64).astype(np.uint32)
+    return "MT19937", key, 624 if left == 1 else following
+
+
+def _unit(words: NDArray[np.uint32]) -> NDArray[np.float32]:
+    return (words & np.uint32(0xFFFFFF)).astype(np.float32) * _SCALE_24
+
+
+def _first(value: ArrayLike) -> float:
+    return float(np.ravel(value)[0])

@@ -1,0 +1,156 @@
+"""An op is a table with one row per sample: what a transform drew, nothing random left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.frames import Frames
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """The base of all ops. Fields that are numpy arrays have one row per sample; the others hold for all samples."""
+
+    def __getitem__(self, rows: Any) -> Self:
+        """The same op for some of its rows: a mask or indices."""
+        names = _array_fields(type(self))
+        return replace(self, **{name: getattr(self, name)[rows] for name in names}) if names else self
+
+    def frames(self, frames: Frames) -> Frames:
+        """What the op makes of its input's sizes, channels and dtypes."""
+        return frames
+
+    def image(self, x: Tensor) -> Tensor:
+        """``[n, ..., C, H, W]`` → ``[n, ..., C, h, w]``: row ``i`` of the op acts on ``x[i]``; all rows give one size."""
+        raise TypeError(f"{type(self).__name__} does not act on images")
+
+    def write(self, x: Tensor, out: Tensor) -> None:
+        """``image(x)``, written into ``out``."""
+        out.copy_(self.image(x))
+
+    def run(self, batch: Batch) -> Batch:
+        """The op over a batch of any shapes; row ``i`` of the op acts on sample ``i``."""
+        return merged([part for block in batch.blocks for part in _run_block(self, block)])
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Op):
+    """``op`` for the samples where ``rows`` is true; ``op`` has one row for each of those, in their order."""
+
+    rows: BoolArray  # [N]
+    op: Op
+
+    def __getitem__(self, rows: Any) -> Select:
+        picked = self.rows[rows]
+        return Select(picked, self.op[self._ranks()[rows][picked]])
+
+    def frames(self, frames: Frames) -> Frames:
+        return frames.put(self.rows, self.op.frames(frames[self.rows])) if self.rows.any() else frames
+
+    def image(self, x: Tensor) -> Tensor:
+        if self.rows.all():
+            return self.op.image(x)
+        if not self.rows.any():
+            return x
+        picked = torch.from_numpy(np.flatnonzero(self.rows)).to(x.device)
+        return x.index_copy(0, picked, self.op.image(x[picked]))
+
+    def run(self, batch: Batch) -> Batch:
+        if self.rows.all():
+            return self.op.run(batch)
+        if not self.rows.any():
+            return batch
+        ranks, originals = self._ranks(), np.flatnonzero(self.rows)
+        picked = [Block(ranks[block.rows], block.data) for block in _kept(batch, self.rows)]
+        done = [Block(originals[block.rows], block.data) for block in self.op.run(Batch(picked)).blocks]
+        return merged([*done, *_kept(batch, ~self.rows)])
+
+    def _ranks(self) -> NDArray[np.int64]:
+        return np.cumsum(self.rows) - 1  # of sample i among the selected ones
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Op):
+    """Ops in order."""
+
+    ops: tuple[Op, ...]
+
+    def __getitem__(self, rows: Any) -> Chain:
+        return Chain(tuple(op[rows] for op in self.ops))
+
+    def frames(self, frames: Frames) -> Frames:
+        for op in self.ops:
+            frames = op.frames(frames)
+        return frames
+
+    def image(self, x: Tensor) -> Tensor:
+        for op in self.ops:
+            x = op.image(x)
+        return x
+
+    def run(self, batch: Batch) -> Batch:
+        for op in self.ops:
+            batch = op.run(batch)
+        return batch
+
+
+NOTHING = Chain(())
+
+
+def each_row(kernel: Callable[..., Tensor], x: Tensor, *parameters: NDArray[Any]) -> Tensor:
+    """``kernel(x[i], *parameters[i])`` stacked: for kernels whose bytes depend on taking one sample at a time."""
+    rows = [kernel(image, *row) for image, *row in zip(x, *(p.tolist() for p in parameters), strict=True)]
+    return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)
+
+
+def merged(blocks: Sequence[Block]) -> Batch:
+    """A batch of these blocks, those of one shape and dtype laid together."""
+    if len(blocks) == 1:
+        return Batch(blocks)
+    groups: dict[object, list[Block]] = {}
+    for block in blocks:
+        groups.setdefault((block.data.shape[1:], block.data.dtype), []).append(block)
+    return Batch([group[0] if len(group) == 1 else _joined(group) for group in groups.values()])
+
+
+def _run_block(op: Op, block: Block) -> list[Block]:
+    own = op[block.rows]
+    if len(block.rows) == 1 or type(op).frames is Op.frames:
+        return [Block(block.rows, own.image(block.data))]
+    groups: dict[object, list[int]] = {}
+    for row, key in enumerate(own.frames(Frames.of(list(block.data))).keys()):
+        groups.setdefault(key, []).append(row)
+    if len(groups) == 1:
+        return [Block(block.rows, own.image(block.data))]
+    return [Block(block.rows[rows], own[rows].image(block.data[rows])) for rows in groups.values()]
+
+
+def _kept(batch: Batch, mask: BoolArray) -> list[Block]:
+    blocks = []
+    for block in batch.blocks:
+        keep = mask[block.rows]
+        if keep.all():
+            blocks.append(block)
+        elif keep.any():
+            blocks.append(Block(block.rows[keep], block.data[torch.from_numpy(keep)]))
+    return blocks
+
+
+def _joined(blocks: list[Block]) -> Block:
+    return Block(np.concatenate([block.rows for block in blocks]), torch.cat([block.data for block in blocks]))
+
+
+@cache
+def _array_fields(kind: type[Op]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if "Array" in str(field.type))

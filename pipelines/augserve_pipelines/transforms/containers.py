@@ -1,0 +1,134 @@
+"""Transforms of transforms: in order, at random, one of several, in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from augserve_pipelines.frames import Frames
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import NOTHING, Chain, Op, Select
+from augserve_pipelines.parameters import Probability, Transforms
+from augserve_pipelines.transforms.base import RandomTransform, Transform
+
+
+class Compose(Transform):
+    """Run transforms in order.
+
+    Args:
+        transforms: the steps, at least one.
+    """
+
+    def __init__(self, transforms: Transforms) -> None:
+        super().__init__()
+        self.transforms = transforms
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        return draw_in_order(self.transforms, lanes, frames)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Run the steps on one sample eagerly; see ``Transform.forward``."""
+        for transform in self.transforms:
+            outputs = transform(*inputs)
+            inputs = outputs if len(inputs) > 1 else (outputs,)
+        return outputs
+
+
+class Identity(Transform):
+    """Leave the sample as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        return NOTHING
+
+
+class RandomApply(RandomTransform):
+    """Run all of the transforms with probability ``p``, or none of them.
+
+    Draws: one number for ``p``; where it fires, what the steps draw.
+
+    Args:
+        transforms: the steps, at least one.
+        p: probability of running them.
+    """
+
+    def __init__(self, transforms: Transforms, p: Probability = 0.5) -> None:
+        super().__init__()
+        self.transforms = transforms
+        self.p = p
+
+    def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
+        return draw_in_order(self.transforms, lanes, frames)
+
+
+class RandomChoice(Transform):
+    """Run one of the transforms, picked at random.
+
+    Draws: one ``multinomial`` over the weights; then what the picked step draws.
+
+    Args:
+        transforms: what to choose from, at least one.
+        p: a weight for each transform, in any scale; absent: all alike.
+    """
+
+    def __init__(
+        self, transforms: Transforms, p: Sequence[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+    ) -> None:
+        super().__init__()
+        weights = [1.0] * len(transforms) if p is None else list(p)
+        if len(weights) != len(transforms):
+            raise ValueError(f"p has {len(weights)} weights for {len(transforms)} transforms: one each is needed")
+        if not sum(weights) > 0:
+            raise ValueError(f"p is {weights}: at least one weight must be greater than 0")
+        self.transforms = transforms
+        self.p = [weight / sum(weights) for weight in weights]
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        weights = torch.tensor(self.p)
+        picks = np.array(lanes.each(lambda generator, _: int(torch.multinomial(weights, 1, generator=generator))), int)
+        ops: list[Op] = []
+        for place, transform in enumerate(self.transforms):
+            rows = picks == place
+            if rows.any():
+                ops.append(Select(rows, transform.draw(lanes[rows], frames[rows])))
+        return Chain(tuple(ops))
+
+
+class RandomOrder(Transform):
+    """Run all of the transforms, in random order.
+
+    Draws: one permutation; then what each step draws, in the order they run.
+
+    Args:
+        transforms: the steps, at least one.
+    """
+
+    def __init__(self, transforms: Transforms) -> None:
+        super().__init__()
+        self.transforms = transforms
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        order = lanes.permutation(len(self.transforms))  # [N, steps]
+        ops: list[Op] = []
+        for turn in order.T:
+            for place, transform in enumerate(self.transforms):
+                rows = turn == place
+                if rows.any():
+                    ops.append(Select(rows, transform.draw(lanes[rows], frames[rows])))
+                    frames = ops[-1].frames(frames)
+        return Chain(tuple(ops))
+
+
+def draw_in_order(transforms: Sequence[Transform], lanes: Lanes, frames: Frames) -> Op:
+    """Draw each transform on what the ones before it make of the frames."""
+    ops = []
+    for transform in transforms:
+        ops.append(transform.draw(lanes, frames))
+        frames = ops[-1].frames(frames)
+    return Chain(tuple(ops))
