@@ -1,0 +1,75 @@
+"""What client and server say to each other: names, limits, and the formats of bodies."""
+
+from __future__ import annotations
+
+from augserve.wire.dtypes import Buffer, InvalidBody
+from augserve.wire.multipart import MAX_PARTS, Part, multipart_type, new_boundary, read_multipart, write_multipart
+from augserve.wire.names import (
+    COUNT_HEADER,
+    DEFAULT_QUALITY,
+    FAILED_HEADER,
+    FINGERPRINT_HEADER,
+    IMAGE_MEDIA_TYPES,
+    IMAGE_PART,
+    INDEX_HEADER,
+    JPEG,
+    MAX_VIEWS,
+    MULTIPART,
+    NPY,
+    PIPELINE_HEADER,
+    PNG,
+    PROBLEM,
+    REQUEST_ID_HEADER,
+    SAFETENSORS,
+    SEED_HEADER,
+    SEED_LIMIT,
+    TENSOR_MEDIA_TYPES,
+    TENSOR_NAME,
+    TIMEOUT_MS_HEADER,
+    TIMEOUT_MS_LIMIT,
+    WEBP,
+)
+from augserve.wire.npy import read_npy, write_npy_header
+from augserve.wire.problem import PROBLEM_TYPE_PREFIX, Problem
+from augserve.wire.safetensors import MAX_HEADER_BYTES, read_safetensors, write_safetensors
+
+__all__ = [
+    "COUNT_HEADER",
+    "DEFAULT_QUALITY",
+    "FAILED_HEADER",
+    "FINGERPRINT_HEADER",
+    "IMAGE_MEDIA_TYPES",
+    "IMAGE_PART",
+    "INDEX_HEADER",
+    "JPEG",
+    "MAX_HEADER_BYTES",
+    "MAX_PARTS",
+    "MAX_VIEWS",
+    "MULTIPART",
+    "NPY",
+    "PIPELINE_HEADER",
+    "PNG",
+    "PROBLEM",
+    "PROBLEM_TYPE_PREFIX",
+    "REQUEST_ID_HEADER",
+    "SAFETENSORS",
+    "SEED_HEADER",
+    "SEED_LIMIT",
+    "TENSOR_MEDIA_TYPES",
+    "TENSOR_NAME",
+    "TIMEOUT_MS_HEADER",
+    "TIMEOUT_MS_LIMIT",
+    "WEBP",
+    "Buffer",
+    "InvalidBody",
+    "Part",
+    "Problem",
+    "multipart_type",
+    "new_boundary",
+    "read_multipart",
+    "read_npy",
+    "read_safetensors",
+    "write_multipart",
+    "write_npy_header",
+    "write_safetensors",
+]
