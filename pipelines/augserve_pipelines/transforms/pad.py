@@ -1,0 +1,187 @@
+"""Widen images on each side, by a constant or by their own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames, IntArray
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import Op, each_row
+from augserve_pipelines.parameters import Fill, Padding, PaddingMode
+from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.transforms.fill import Color, check_color, image_color, values_of
+
+__all__ = ["Pad", "PadEdges", "edges_of", "pad_image"]
+
+Edges = tuple[int, int, int, int]  # left, top, right, bottom
+
+
+def edges_of(padding: int | Sequence[int]) -> Edges:
+    """(left, top, right, bottom) of a padding given as one number, [horizontal, vertical], or all four."""
+    edges = [padding] if isinstance(padding, int) else list(padding)
+    left, top, right, bottom = edges * (4 // len(edges))
+    return left, top, right, bottom
+
+
+def pad_image(
+    image: Tensor, padding: int | Sequence[int], fill: Color = None, padding_mode: str = "constant"
+) -> Tensor:
+    """Pad ``[..., C, H, W]``.
+
+    Args:
+        image: images of any dtype.
+        padding: pixels on all sides, [horizontal, vertical], or [left, top, right, bottom]; negative ones crop.
+        fill: value of the new pixels, or one for each channel; None is 0. For the mode ``constant`` only.
+        padding_mode: ``constant``, ``edge`` (repeat the last pixel), ``reflect`` (mirror without the last pixel) or
+            ``symmetric`` (mirror with it).
+
+    Raises:
+        InvalidInput: the image is too small for the padding, or the fill does not suit it.
+    """
+    edges = edges_of(padding)
+    _check_edges(edges, *image.shape[-2:], padding_mode)
+    _check_fill(fill, np.array(image.shape[-3:-2]), image.dtype)
+    left, top, right, bottom = (max(0, edge) for edge in edges)
+    if padding_mode == "constant":
+        padded = _filled(image, (left, top, right, bottom), fill)
+    else:
+        padded = F.pad(image, [left, right, top, bottom])
+        _mirror(padded, -1, left, right, padding_mode)
+        _mirror(padded, -2, top, bottom, padding_mode)
+    return _cropped(padded, edges)
+
+
+def _filled(image: Tensor, edges: Edges, fill: Color) -> Tensor:
+    left, top, right, bottom = edges
+    values = values_of(fill)
+    if len(values) == 1:
+        return F.pad(image, [left, right, top, bottom], value=values[0])
+    padded = F.pad(image, [left, right, top, bottom])
+    height, width = padded.shape[-2:]
+    color = torch.tensor(values, device=image.device).to(image.dtype).reshape(-1, 1, 1)
+    for border in (
+        padded[..., :top, :],
+        padded[..., height - bottom :, :],
+        padded[..., :left],
+        padded[..., width - right :],
+    ):
+        border.copy_(color.expand_as(border))
+    return padded
+
+
+def _mirror(padded: Tensor, dim: int, before: int, after: int, mode: str) -> None:
+    """Fill the borders of one dimension, in place, from what lies between them."""
+    size = padded.shape[dim]
+    last = size - after - 1  # the last pixel of the image
+    skipped = 1 if mode == "reflect" else 0
+    if mode == "edge":
+        head, tail = padded.narrow(dim, before, 1), padded.narrow(dim, last, 1)
+    else:
+        head = padded.narrow(dim, before + skipped, before).flip(dim)
+        tail = padded.narrow(dim, last + 1 - skipped - after, after).flip(dim)
+    for border, pixels in ((padded.narrow(dim, 0, before), head), (padded.narrow(dim, last + 1, after), tail)):
+        border.copy_(pixels.expand_as(border))
+
+
+def _cropped(padded: Tensor, edges: Edges) -> Tensor:
+    left, top, right, bottom = (max(0, -edge) for edge in edges)
+    height, width = padded.shape[-2:]
+    return padded[..., top : height - bottom, left : width - right]
+
+
+def _check_edges(edges: Edges, height: int, width: int, mode: str) -> None:
+    left, top, right, bottom = edges
+    for side, size, before, after in (("width", width, left, right), ("height", height, top, bottom)):
+        kept = size + min(before, 0) + min(after, 0)
+        if kept < 1:
+            raise InvalidInput(f"padding {[*edges]} leaves nothing of an image of {side} {size}")
+        most = {"reflect": size - 1, "symmetric": kept}.get(mode)
+        if most is not None and max(before, after) > most:
+            raise InvalidInput(
+                f"padding {[*edges]} is too wide for an image of {side} {size}: "
+                f"{mode} padding has at most {most} pixels on a side there"
+            )
+
+
+def _check_fill(fill: Color, channels: IntArray, dtype: torch.dtype) -> None:
+    check_color(fill, channels)
+    values = values_of(fill)
+    if len(values) > 1 or dtype == torch.bool:
+        return
+    limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    if not limits.min <= values[0] <= limits.max:
+        raise InvalidInput(
+            f"fill {values[0]:g} is no {str(dtype).removeprefix('torch.')}: {limits.min} to {limits.max}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PadEdges(Op):
+    """Pad each sample by its own number of pixels; negative ones crop."""
+
+    left: IntArray  # [N]
+    top: IntArray
+    right: IntArray
+    bottom: IntArray
+    fill: Color
+    padding_mode: str
+
+    def checked(self, frames: Frames) -> Self:
+        """This op, if every sample can be padded so.
+
+        Raises:
+            InvalidInput: a sample is too small for its padding, or the fill does not suit it.
+        """
+        sizes = zip(frames.heights.tolist(), frames.widths.tolist(), strict=True)
+        for edges, (height, width) in zip(self._edges().tolist(), sizes, strict=True):
+            _check_edges(edges, height, width, self.padding_mode)
+        for dtype in set(frames.dtypes.tolist()):
+            _check_fill(self.fill, frames.channels, dtype)
+        return self
+
+    def frames(self, frames: Frames) -> Frames:
+        return frames.resized(frames.heights + self.top + self.bottom, frames.widths + self.left + self.right)
+
+    def image(self, x: Tensor) -> Tensor:
+        edges = self._edges()
+        if (edges == edges[0]).all():
+            return pad_image(x, edges[0].tolist(), self.fill, self.padding_mode)
+        return each_row(lambda image, padding: pad_image(image, padding, self.fill, self.padding_mode), x, edges)
+
+    def _edges(self) -> IntArray:
+        return np.stack([self.left, self.top, self.right, self.bottom], axis=1)  # [N, 4]
+
+
+class Pad(Transform):
+    """Pad the sample on each side.
+
+    Draws: nothing.
+
+    Args:
+        padding: pixels on all sides, [horizontal, vertical], or [left, top, right, bottom]; negative ones crop.
+        fill: value of the new pixels, or a list with one for each channel, in the value range of the image at this
+            step; null is 0. For the mode ``constant`` only.
+        padding_mode: ``constant``; ``edge`` repeats the last pixel; ``reflect`` mirrors the image without repeating
+            the last pixel; ``symmetric`` mirrors it with the last pixel.
+    """
+
+    def __init__(self, padding: Padding, fill: Fill = 0, padding_mode: PaddingMode = "constant") -> None:
+        super().__init__()
+        self.padding = padding
+        self.fill = fill
+        self.padding_mode = padding_mode
+        self._edges, self._color = edges_of(padding), image_color(fill)
+        if padding_mode != "constant" and len(values_of(self._color)) > 1:
+            raise ValueError(f"fill has one value for each channel: padding_mode {padding_mode!r} does not take that")
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        left, top, right, bottom = (np.full(len(frames), edge) for edge in self._edges)
+        return PadEdges(left, top, right, bottom, self._color, self.padding_mode).checked(frames)
