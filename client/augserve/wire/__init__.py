@@ -31,7 +31,13 @@ from augserve.wire.names import (
 )
 from augserve.wire.npy import read_npy, write_npy_header
 from augserve.wire.problem import PROBLEM_TYPE_PREFIX, Problem
-from augserve.wire.safetensors import MAX_HEADER_BYTES, read_safetensors, write_safetensors
+from augserve.wire.safetensors import (
+    MAX_HEADER_BYTES,
+    RawTensor,
+    read_raw_safetensors,
+    read_safetensors,
+    write_safetensors,
+)
 
 __all__ = [
     "COUNT_HEADER",
@@ -64,10 +70,12 @@ __all__ = [
     "InvalidBody",
     "Part",
     "Problem",
+    "RawTensor",
     "multipart_type",
     "new_boundary",
     "read_multipart",
     "read_npy",
+    "read_raw_safetensors",
     "read_safetensors",
     "write_multipart",
     "write_npy_header",

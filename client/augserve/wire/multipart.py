@@ -80,7 +80,8 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _parts(view: memoryview, delimiter: bytes) -> Iterator[Part]:
-    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == view.nbytes else bytes(view)
+    whole = isinstance(view.obj, bytes | bytearray) and len(view.obj) == view.nbytes
+    data = view.obj if whole else bytes(view)  # a memoryview cannot be searched
     position = _first(data, delimiter)
     for _ in range(MAX_PARTS + 1):
         position += len(delimiter)

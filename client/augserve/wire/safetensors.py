@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
@@ -29,6 +30,26 @@ class _Entry(BaseModel):
     dtype: str
     shape: list[NonNegativeInt]
     data_offsets: tuple[NonNegativeInt, NonNegativeInt]
+
+
+@dataclass(frozen=True, slots=True)
+class RawTensor:
+    """A tensor as it travels: element type as torch spells it, and its bytes, little-endian in C order."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """The values, in the same memory; bfloat16 is widened to float32, exactly.
+
+        Raises ``InvalidBody`` for more dimensions than numpy has.
+        """
+        try:
+            values = np.frombuffer(self.data, ELEMENT_TYPES[self.dtype].numpy).reshape(self.shape)
+        except ValueError as exc:  # more dimensions, or larger ones beside a zero, than numpy has
+            raise InvalidBody(f"numpy cannot hold a tensor of shape {list(self.shape)}") from exc
+        return widen(values) if self.dtype == "bfloat16" else values
 
 
 def write_safetensors(tensors: Mapping[str, tuple[str, Sequence[int], Buffer]]) -> list[Buffer]:
@@ -58,11 +79,18 @@ def read_safetensors(body: Buffer) -> dict[str, npt.NDArray[Any]]:
     Raises ``InvalidBody`` for a header that is too long or malformed, an element type that is not known, and tensors
     that overlap, leave gaps or reach outside the body.
     """
-    view = flat(body).toreadonly()
-    header, data = _split(view)
+    return {name: tensor.to_numpy() for name, tensor in read_raw_safetensors(flat(body).toreadonly()).items()}
+
+
+def read_raw_safetensors(body: Buffer) -> dict[str, RawTensor]:
+    """The tensors of a safetensors file, as views into ``body`` that are writable if it is.
+
+    Raises ``InvalidBody`` as :func:`read_safetensors` does.
+    """
+    header, data = _split(flat(body))
     entries = {name: _entry(name, value) for name, value in header.items() if name != _METADATA}
     _check_offsets(entries, data.nbytes)
-    return {name: _tensor(name, entry, data) for name, entry in entries.items()}
+    return {name: _tensor(entry, data) for name, entry in entries.items()}
 
 
 def _split(view: memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -126,12 +154,6 @@ def _check_offsets(entries: Mapping[str, _Entry], available: int) -> None:
         raise InvalidBody(f"the tensors take {expected} bytes; {available} follow the header")
 
 
-def _tensor(name: str, entry: _Entry, data: memoryview) -> npt.NDArray[Any]:
-    kind = _NAMES[entry.dtype]
+def _tensor(entry: _Entry, data: memoryview) -> RawTensor:
     begin, end = entry.data_offsets
-    flat_values = np.frombuffer(data[begin:end], ELEMENT_TYPES[kind].numpy)
-    try:
-        values = flat_values.reshape(entry.shape)
-    except ValueError as exc:  # more dimensions, or larger ones beside a zero, than numpy has
-        raise InvalidBody(f"tensor {name!r} has shape {entry.shape}, which numpy cannot hold") from exc
-    return widen(values) if kind == "bfloat16" else values
+    return RawTensor(_NAMES[entry.dtype], tuple(entry.shape), data[begin:end])
