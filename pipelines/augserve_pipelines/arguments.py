@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -32,6 +32,7 @@ ITEM_WORDS = {
     "string_type": "a string",
 }
 UNSUITABLE = "unsuitable"  # the error type of our own validators for a value that is not even of the right type
+MAX_LISTED = 12
 BOUNDS = {
     "greater_than": ("not greater than", "gt"),
     "greater_than_equal": ("less than", "ge"),
@@ -57,6 +58,18 @@ class Parameter:
     required: bool
     adapter: TypeAdapter[Any]
 
+    def check(self, value: object) -> object:
+        """The value as the constructor gets it.
+
+        Raises:
+            InvalidParameters: the value is not of the parameter's type. Places start with the parameter's name.
+        """
+        try:
+            return self.adapter.validate_python(value.item() if isinstance(value, np.generic) else value)
+        except ValidationError as error:
+            complaints = _complaints(error, self.annotation)
+        raise InvalidParameters([Problem(None, self.name + where, message) for where, message in complaints])
+
 
 @functools.cache
 def parameters_of(init: Callable[..., None]) -> Mapping[str, Parameter]:
@@ -72,8 +85,12 @@ def parameters_of(init: Callable[..., None]) -> Mapping[str, Parameter]:
 
 def _parameter(declared: inspect.Parameter, annotation: Any) -> Parameter:
     required = declared.default is inspect.Parameter.empty
-    adapter = TypeAdapter(annotation, config=STRICT)
-    return Parameter(declared.name, annotation, None if required else declared.default, required, adapter)
+    return parameter(declared.name, annotation, None if required else declared.default, required)
+
+
+def parameter(name: str, annotation: Any, default: object, required: bool = False) -> Parameter:
+    """A parameter that checks its values against an annotation."""
+    return Parameter(name, annotation, default, required, TypeAdapter(annotation, config=STRICT))
 
 
 def validated(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
@@ -113,30 +130,29 @@ def _checked(parameters: Mapping[str, Parameter], given: Mapping[str, object], o
     problems: list[Problem] = []
     arguments: dict[str, object] = {}
     for name, parameter in parameters.items():
-        value = given[name]
         try:
-            plain = value.item() if isinstance(value, np.generic) else value
-            arguments[name] = parameter.adapter.validate_python(plain)
-        except ValidationError as error:
-            place = f"{owner}.{name}"
-            problems += (Problem(None, place + where, message) for where, message in _complaints(error, parameter))
+            arguments[name] = parameter.check(given[name])
+        except InvalidParameters as error:
+            problems += (problem.within(owner) for problem in error.problems)
     if problems:
         raise InvalidParameters(problems)
     return arguments
 
 
-def _complaints(error: ValidationError, parameter: Parameter) -> list[tuple[str, str]]:
+def _complaints(error: ValidationError, annotation: Any) -> list[tuple[str, str]]:
     details = error.errors(include_url=False)
-    if all(detail["loc"] for detail in details) and _is_union(parameter.annotation):
+    if all(detail["loc"] for detail in details) and _is_union(annotation):
         details = _of_the_meant_member(details)
-    words = words_of(parameter.annotation)
+    words = words_of(annotation)
     if not details:
         return [("", f"{shown(_input_of(error))} is not {words}")]
     return [(_place(detail["loc"]), _message(detail, words)) for detail in details]
 
 
 def _place(location: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" for part in location if part != "[key]")
+    """A location as an index, such as ``[1]``. A complaint about a key of a mapping, not its value, ends in "[key]"."""
+    parts = (str(part).removeprefix("<class '").removesuffix("'>") for part in location if part != "[key]")
+    return "".join(f"[{part}]" for part in parts)
 
 
 def _of_the_meant_member(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -185,6 +201,8 @@ def words_of(annotation: Any) -> str:
         return own[-1] if own else words_of(inner)
     if _is_union(annotation):
         return " or ".join(words_of(member) for member in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(str, get_args(annotation)))}"
     if annotation is type(None):
         return "null"
     return DEFAULT_WORDS.get(annotation) or f"a {getattr(annotation, '__name__', annotation)}"
@@ -216,8 +234,13 @@ def _written(value: object) -> str:
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:
-    """Say what could have been meant by an unknown name: the nearest one where one is near, then all there are."""
+    """What could have been meant by an unknown name: the nearest one if one is near, and what there is.
+
+    A long list is left out where a near name is found.
+    """
     names = sorted(allowed)
     near = difflib.get_close_matches(str(name), names, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{meant}{'' if meant else ';'} allowed: {', '.join(names)}" if names else "; it takes none"
+    if near and len(names) > MAX_LISTED:
+        return meant
+    return f"{meant or ';'} allowed: {', '.join(names) or 'nothing'}"

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from augserve_pipelines.arguments import UNSUITABLE, nearest, shown, words_of
 from augserve_pipelines.interpolation import InterpolationMode
 
-__all__ = ["DTYPES", "KINDS", "DtypeName", "Items", "Modes", "PerKind", "Steps", "for_kind"]
+__all__ = ["DTYPES", "KINDS", "DtypeName", "Items", "Modes", "PerKind", "Steps", "for_kind", "is_steps"]
 
 DTYPES: Mapping[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
@@ -161,6 +161,11 @@ class Steps:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Step"}}
+
+
+def is_steps(annotation: Any) -> bool:
+    """Whether a parameter takes a list of transforms."""
+    return any(isinstance(item, Steps) for item in getattr(annotation, "__metadata__", ()))
 
 
 def for_kind(value: Any, kind: type) -> Any:

@@ -28,6 +28,10 @@ class Problem:
     message: str
     line: int | None = None
 
+    def within(self, place: str, *, file: str | None = None, line: int | None = None) -> Problem:
+        """The same problem, told from outside: ``place`` goes before its own."""
+        return Problem(file, f"{place}.{self.place}" if place else self.place, self.message, line)
+
     def __str__(self) -> str:
         file = self.file if self.line is None else f"{self.file}:{self.line}"
         return ": ".join(part for part in (file, self.place, self.message) if part)

@@ -1,0 +1,94 @@
+"""The canonical form of a pipeline: every default spelled out, plain data, one fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+import yaml
+
+from augserve_pipelines.constraints import KINDS
+from augserve_pipelines.document import FLOAT, INTEGER
+from augserve_pipelines.errors import InvalidParameters, Problem
+from augserve_pipelines.input_rule import InputRule
+from augserve_pipelines.registry import name_of
+
+if TYPE_CHECKING:
+    from augserve_pipelines.transforms.base import Transform
+
+__all__ = ["Parity", "canonical", "fingerprint", "to_yaml"]
+
+Parity: TypeAlias = Literal["torchvision", "pillow"]
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+def canonical(parity: Parity, input: InputRule, transforms: Sequence[Transform]) -> dict[str, Json]:
+    """The pipeline as plain data: JSON types only, each transform with all its arguments.
+
+    Raises:
+        InvalidParameters: an argument of a transform of your own, such as a function, has no plain form.
+    """
+    return {
+        "parity": parity,
+        "input": dict(input.model_dump()),
+        "transforms": [_step(transform) for transform in transforms],
+    }
+
+
+def fingerprint(parity: Parity, input: InputRule, transforms: Sequence[Transform]) -> str:
+    """The sha256, in hexadecimal, of the canonical form as compact JSON with sorted keys.
+
+    Equal fingerprints, equal results: name and description do not enter.
+    """
+    text = json.dumps(canonical(parity, input, transforms), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_yaml(description: str, parity: Parity, input: InputRule, transforms: Sequence[Transform]) -> str:
+    """The canonical form as YAML, which loads to a pipeline of the same fingerprint."""
+    form = {"description": description, **canonical(parity, input, transforms)}
+    return yaml.dump(form, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the strings that YAML 1.1 takes for something else (by inheritance) and those that YAML 1.2 does."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INTEGER, None)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
+
+
+def _step(transform: Transform) -> dict[str, Json]:
+    name = name_of(type(transform))
+    return {name: {key: _plain(value, f"{name}.{key}") for key, value in transform.arguments.items()}}
+
+
+def _plain(value: object, place: str) -> Json:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, torch.dtype):
+        return str(value).removeprefix("torch.")
+    if isinstance(value, Enum):
+        return _plain(value.value, place)
+    if isinstance(value, torch.nn.Module) and hasattr(value, "arguments"):
+        return _step(value)  # type: ignore[arg-type]  # what has arguments is a Transform
+    if isinstance(value, torch.Tensor):
+        return _plain(value.tolist(), place)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{place}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {_kind(key): _plain(item, f"{place}[{_kind(key)}]") for key, item in value.items()}
+    raise InvalidParameters([Problem(None, place, f"{value!r} has no plain form, so the pipeline has no fingerprint")])
+
+
+def _kind(key: object) -> str:
+    if not isinstance(key, type):
+        return str(key)
+    return next((name for name, kind in KINDS.items() if kind is key), f"{key.__module__}.{key.__qualname__}")
