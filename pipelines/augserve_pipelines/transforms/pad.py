@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -17,17 +16,17 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op, each_row
 from augserve_pipelines.parameters import Fill, Padding, PaddingMode
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.fill import Color, check_color, image_color, values_of
+from augserve_pipelines.transforms.fill import Color, check_fill, image_color, values_of
 
-__all__ = ["Pad", "PadEdges", "edges_of", "pad_image"]
+__all__ = ["Pad", "PadEdges", "edges", "pad_image"]
 
-Edges = tuple[int, int, int, int]  # left, top, right, bottom
+Sides = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def edges_of(padding: int | Sequence[int]) -> Edges:
+def edges(padding: int | Sequence[int]) -> Sides:
     """(left, top, right, bottom) of a padding given as one number, [horizontal, vertical], or all four."""
-    edges = [padding] if isinstance(padding, int) else list(padding)
-    left, top, right, bottom = edges * (4 // len(edges))
+    given = [padding] if isinstance(padding, int) else list(padding)
+    left, top, right, bottom = given * (4 // len(given))
     return left, top, right, bottom
 
 
@@ -46,81 +45,67 @@ def pad_image(
     Raises:
         InvalidInput: the image is too small for the padding, or the fill does not suit it.
     """
-    edges = edges_of(padding)
-    _check_edges(edges, *image.shape[-2:], padding_mode)
-    _check_fill(fill, np.array(image.shape[-3:-2]), image.dtype)
-    left, top, right, bottom = (max(0, edge) for edge in edges)
+    sides = edges(padding)
+    channels, height, width = image.shape[-3:]
+    _check(sides, height, width, padding_mode)
+    if max(sides) > 0:
+        check_fill(fill, channels, image.dtype)
+    left, top, right, bottom = (max(0, side) for side in sides)
     if padding_mode == "constant":
         padded = _filled(image, (left, top, right, bottom), fill)
     else:
         padded = F.pad(image, [left, right, top, bottom])
         _mirror(padded, -1, left, right, padding_mode)
         _mirror(padded, -2, top, bottom, padding_mode)
-    return _cropped(padded, edges)
+    return _cropped(padded, sides)
 
 
-def _filled(image: Tensor, edges: Edges, fill: Color) -> Tensor:
-    left, top, right, bottom = edges
+def _filled(image: Tensor, sides: Sides, fill: Color) -> Tensor:
+    left, top, right, bottom = sides
     values = values_of(fill)
     if len(values) == 1:
         return F.pad(image, [left, right, top, bottom], value=values[0])
     padded = F.pad(image, [left, right, top, bottom])
     height, width = padded.shape[-2:]
     color = torch.tensor(values, device=image.device).to(image.dtype).reshape(-1, 1, 1)
-    for border in (
-        padded[..., :top, :],
-        padded[..., height - bottom :, :],
-        padded[..., :left],
-        padded[..., width - right :],
-    ):
+    above, below = padded[..., :top, :], padded[..., height - bottom :, :]
+    before, after = padded[..., :left], padded[..., width - right :]
+    for border in (above, below, before, after):
         border.copy_(color.expand_as(border))
     return padded
 
 
 def _mirror(padded: Tensor, dim: int, before: int, after: int, mode: str) -> None:
     """Fill the borders of one dimension, in place, from what lies between them."""
-    size = padded.shape[dim]
-    last = size - after - 1  # the last pixel of the image
+    end = padded.shape[dim] - after  # of the image
     skipped = 1 if mode == "reflect" else 0
     if mode == "edge":
-        head, tail = padded.narrow(dim, before, 1), padded.narrow(dim, last, 1)
+        head, tail = padded.narrow(dim, before, 1), padded.narrow(dim, end - 1, 1)
     else:
         head = padded.narrow(dim, before + skipped, before).flip(dim)
-        tail = padded.narrow(dim, last + 1 - skipped - after, after).flip(dim)
-    for border, pixels in ((padded.narrow(dim, 0, before), head), (padded.narrow(dim, last + 1, after), tail)):
+        tail = padded.narrow(dim, end - skipped - after, after).flip(dim)
+    for border, pixels in ((padded.narrow(dim, 0, before), head), (padded.narrow(dim, end, after), tail)):
         border.copy_(pixels.expand_as(border))
 
 
-def _cropped(padded: Tensor, edges: Edges) -> Tensor:
-    left, top, right, bottom = (max(0, -edge) for edge in edges)
+def _cropped(padded: Tensor, sides: Sides) -> Tensor:
+    left, top, right, bottom = (max(0, -side) for side in sides)
     height, width = padded.shape[-2:]
     return padded[..., top : height - bottom, left : width - right]
 
 
-def _check_edges(edges: Edges, height: int, width: int, mode: str) -> None:
-    left, top, right, bottom = edges
-    for side, size, before, after in (("width", width, left, right), ("height", height, top, bottom)):
+def _check(sides: Sides, height: int, width: int, mode: str) -> None:
+    left, top, right, bottom = sides
+    for name, size, before, after in (("width", width, left, right), ("height", height, top, bottom)):
         kept = size + min(before, 0) + min(after, 0)
         if kept < 1:
-            raise InvalidInput(f"padding {[*edges]} leaves nothing of an image of {side} {size}")
+            raise InvalidInput(f"padding {[*sides]} leaves nothing of an image of {name} {size}")
         most = {"reflect": size - 1, "symmetric": kept}.get(mode)
         if most is not None and max(before, after) > most:
             raise InvalidInput(
-                f"padding {[*edges]} is too wide for an image of {side} {size}: "
-                f"{mode} padding has at most {most} pixels on a side there"
+                f"padding {[*sides]} is too wide for an image of {name} {size}: "
+                f"{mode} padding adds at most {most} pixels to a side of it"
             )
-
-
-def _check_fill(fill: Color, channels: IntArray, dtype: torch.dtype) -> None:
-    check_color(fill, channels)
-    values = values_of(fill)
-    if len(values) > 1 or dtype == torch.bool:
-        return
-    limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
-    if not limits.min <= values[0] <= limits.max:
-        raise InvalidInput(
-            f"fill {values[0]:g} is no {str(dtype).removeprefix('torch.')}: {limits.min} to {limits.max}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,29 +119,31 @@ class PadEdges(Op):
     fill: Color
     padding_mode: str
 
-    def checked(self, frames: Frames) -> Self:
-        """This op, if every sample can be padded so.
+    def any(self) -> bool:
+        """Whether some sample changes."""
+        return bool(self._sides().any())
+
+    def frames(self, frames: Frames) -> Frames:
+        """The padded sizes.
 
         Raises:
             InvalidInput: a sample is too small for its padding, or the fill does not suit it.
         """
-        sizes = zip(frames.heights.tolist(), frames.widths.tolist(), strict=True)
-        for edges, (height, width) in zip(self._edges().tolist(), sizes, strict=True):
-            _check_edges(edges, height, width, self.padding_mode)
-        for dtype in set(frames.dtypes.tolist()):
-            _check_fill(self.fill, frames.channels, dtype)
-        return self
-
-    def frames(self, frames: Frames) -> Frames:
+        sides = self._sides()
+        for own, height, width in zip(sides.tolist(), frames.heights.tolist(), frames.widths.tolist(), strict=True):
+            _check(own, height, width, self.padding_mode)
+        widened = frames[sides.max(axis=1) > 0]
+        for channels, dtype in set(zip(widened.channels.tolist(), widened.dtypes.tolist(), strict=True)):
+            check_fill(self.fill, channels, dtype)
         return frames.resized(frames.heights + self.top + self.bottom, frames.widths + self.left + self.right)
 
     def image(self, x: Tensor) -> Tensor:
-        edges = self._edges()
-        if (edges == edges[0]).all():
-            return pad_image(x, edges[0].tolist(), self.fill, self.padding_mode)
-        return each_row(lambda image, padding: pad_image(image, padding, self.fill, self.padding_mode), x, edges)
+        sides = self._sides()
+        if (sides == sides[0]).all():
+            return pad_image(x, sides[0].tolist(), self.fill, self.padding_mode)
+        return each_row(lambda image, own: pad_image(image, own, self.fill, self.padding_mode), x, sides)
 
-    def _edges(self) -> IntArray:
+    def _sides(self) -> IntArray:
         return np.stack([self.left, self.top, self.right, self.bottom], axis=1)  # [N, 4]
 
 
@@ -178,10 +165,12 @@ class Pad(Transform):
         self.padding = padding
         self.fill = fill
         self.padding_mode = padding_mode
-        self._edges, self._color = edges_of(padding), image_color(fill)
+        self._color = image_color(fill)
         if padding_mode != "constant" and len(values_of(self._color)) > 1:
             raise ValueError(f"fill has one value for each channel: padding_mode {padding_mode!r} does not take that")
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        left, top, right, bottom = (np.full(len(frames), edge) for edge in self._edges)
-        return PadEdges(left, top, right, bottom, self._color, self.padding_mode).checked(frames)
+        left, top, right, bottom = (np.full(len(frames), side) for side in edges(self.padding))
+        op = PadEdges(left, top, right, bottom, self._color, self.padding_mode)
+        op.frames(frames)  # raises where a sample cannot be padded so
+        return op
