@@ -1,0 +1,28 @@
+"""torchvision-v2 augmentation pipelines over batches: seeded per sample, with torchvision's bytes."""
+
+from augserve_pipelines.batch import Batch
+from augserve_pipelines.errors import (
+    InvalidInput,
+    InvalidParameters,
+    InvalidPipeline,
+    PipelinesError,
+    Problem,
+    ShapesDiffer,
+)
+from augserve_pipelines.frames import Frames
+from augserve_pipelines.input_rule import InputRule
+from augserve_pipelines.pipeline import OutputSignature, Pipeline
+
+__all__ = [
+    "Batch",
+    "Frames",
+    "InputRule",
+    "InvalidInput",
+    "InvalidParameters",
+    "InvalidPipeline",
+    "OutputSignature",
+    "Pipeline",
+    "PipelinesError",
+    "Problem",
+    "ShapesDiffer",
+]

@@ -1,0 +1,107 @@
+"""Run a plan: on the CPU chunk by chunk in cache over a pool of threads, elsewhere all at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.frames import Frames, IntArray
+from augserve_pipelines.ops import NOTHING, Chain
+from augserve_pipelines.plan import Plan
+
+# Samples to a chunk: few enough that a chunk's 224 x 224 stages stay in a megabyte of L2, enough to share the overhead.
+CHUNK = 4
+
+
+class Result:
+    """The dense blocks that the samples of a plan are written into, allocated before anything runs."""
+
+    def __init__(self, frames: Frames, device: torch.device) -> None:
+        rows: dict[object, list[int]] = {}
+        for row, key in enumerate(frames.keys()):
+            rows.setdefault(key, []).append(row)
+        self.blocks = [_allocated(members, frames, device) for members in rows.values()]
+        self._homes = np.empty(len(frames), np.int64)  # the block of each sample
+        self._places = np.empty(len(frames), np.int64)  # and its place there
+        for home, block in enumerate(self.blocks):
+            self._homes[block.rows], self._places[block.rows] = home, np.arange(len(block.rows))
+
+    def places(self, rows: IntArray) -> Iterator[tuple[IntArray, Tensor]]:
+        """Where samples belong: runs of them (indices into ``rows``), each with the part of a block to write into."""
+        homes, places = self._homes[rows], self._places[rows]
+        breaks = np.flatnonzero((np.diff(homes) != 0) | (np.diff(places) != 1)) + 1
+        for members in np.split(np.arange(len(rows)), breaks):
+            start = int(places[members[0]])
+            yield members, self.blocks[homes[members[0]]].data[start : start + len(members)]
+
+
+def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch:
+    """Run a plan over its images, which lie on one device; ``chunk`` samples at a time on the CPU."""
+    device = images[0].device if images else torch.device("cpu")
+    result = Result(plan.outputs, device)
+    if device.type != "cpu":
+        chunk = len(images)
+    starts = range(0, len(images), chunk or CHUNK)
+    work = [slice(start, start + starts.step) for start in starts]
+    run_chunk = lambda rows: _run_chunk(plan, images, rows, result)  # noqa: E731
+    if device.type == "cpu":
+        in_threads(run_chunk, work)
+    else:
+        for rows in work:
+            run_chunk(rows)
+    return Batch(result.blocks)
+
+
+def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:
+    """``work`` for every chunk on the pool's threads, each of which has torch to itself; the first error is raised."""
+    for future in [pool().submit(work, rows) for rows in chunks]:
+        future.result()
+
+
+@cache
+def pool() -> ThreadPoolExecutor:
+    """The process's threads for chunks, one to a core.
+
+    torch runs single-threaded in them: its own threads inside one small op cost many times what they give, and sums of
+    floats would depend on their number. The setting of the calling thread is left as it was.
+    """
+    count = len(os.sched_getaffinity(0))
+    before, ready = torch.get_num_threads(), threading.Barrier(count + 1)
+
+    def prepare() -> None:
+        torch.set_num_threads(1)
+        ready.wait()
+
+    threads = ThreadPoolExecutor(count, "augserve-chunk", prepare)
+    for _ in range(count):
+        threads.submit(int)
+    ready.wait()
+    torch.set_num_threads(before)
+    os.register_at_fork(after_in_child=pool.cache_clear)  # threads do not survive a fork
+    return threads
+
+
+def _run_chunk(plan: Plan, images: Sequence[Tensor], rows: slice, result: Result) -> None:
+    *ops, last = [op[rows] for op in plan.ops] or [NOTHING]
+    with torch.inference_mode():
+        batch = Chain(tuple(ops)).run(Batch.of(images[rows]))
+        for block in batch.blocks:
+            order = np.argsort(block.rows)
+            for members, out in result.places(block.rows[order] + rows.start):
+                chosen = order[members]
+                data = block.data if np.array_equal(chosen, np.arange(len(block.rows))) else block.data[chosen]
+                last[block.rows[chosen]].write(data, out)
+
+
+def _allocated(members: list[int], frames: Frames, device: torch.device) -> Block:
+    first = members[0]
+    shape = (len(members), int(frames.channels[first]), int(frames.heights[first]), int(frames.widths[first]))
+    return Block(np.array(members), torch.empty(shape, dtype=frames.dtypes[first], device=device))

@@ -1,0 +1,1 @@
+"""Kernels: plain functions over tensors, the truth of what the ops compute."""

@@ -1,0 +1,198 @@
+"""Resize an image with torchvision's bytes or Pillow's, on any device."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from augserve_pipelines.interpolation import InterpolationMode
+
+Parity = Literal["torchvision", "pillow"]
+
+_SMOOTH = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
+_EXACT_DTYPES = (torch.float32, torch.float64)
+_ROUNDED = (torch.int8, torch.int16, torch.int32, torch.int64)  # uint16 is truncated, as in torchvision
+_PILLOW_FILTERS = {
+    InterpolationMode.BILINEAR: Image.Resampling.BILINEAR,
+    InterpolationMode.BICUBIC: Image.Resampling.BICUBIC,
+}
+_PILLOW_PRECISION = 22  # bits of a weight's fraction
+_INT16_WEIGHTS = 1 << 15
+
+
+def resize_image(
+    image: Tensor,
+    size: tuple[int, int],
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    antialias: bool = True,
+    parity: Parity = "torchvision",
+) -> Tensor:
+    """Resize ``[..., C, H, W]`` to ``size`` (height, width), with the bytes of torchvision v2 on the CPU.
+
+    With parity ``"pillow"``, antialiased bilinear and bicubic give the bytes of ``PIL.Image.resize`` instead: of mode L
+    or RGB for uint8, of mode F for floats.
+    """
+    if image.shape[-2:] == size:
+        return image
+    flat = image.reshape(-1, *image.shape[-3:])
+    if parity == "pillow" and antialias and interpolation in _SMOOTH:
+        resized = _resize_as_pillow(flat, size, interpolation)
+    else:
+        resized = _resize_as_torchvision(flat, size, interpolation, antialias and interpolation in _SMOOTH)
+    return resized.reshape(*image.shape[:-2], *size)
+
+
+def resize_uint8(
+    image: Tensor, size: tuple[int, int], interpolation: InterpolationMode, antialias: bool, parity: Parity
+) -> Tensor:
+    """The integer arithmetic of both: weights in fixed point, uint8 between the passes, across and then down.
+
+    ``image`` is ``[N, C, H, W]`` uint8 on any device. torch gives its int16 weights the most bits that the greatest of
+    them leaves free; Pillow always takes 22.
+    """
+    across = axis_table(image.shape[-1], size[1], interpolation, antialias, parity)
+    down = axis_table(image.shape[-2], size[0], interpolation, antialias, parity)
+    narrowed = image if across is None else _along_width(image, across)
+    return narrowed if down is None else _along_width(narrowed.mT, down).mT.contiguous()
+
+
+class AxisTable:
+    """The taps of one axis: output ``i`` is the rounded sum of ``weights[i, k] * input[starts[i] + k]``."""
+
+    def __init__(self, starts: NDArray[np.int64], weights: NDArray[np.int64], precision: int) -> None:
+        self.starts, self.weights, self.precision = starts, weights, precision  # [O], [O, K], bits
+
+
+@lru_cache(maxsize=1024)
+def axis_table(
+    extent: int, size: int, interpolation: InterpolationMode, antialias: bool, parity: Parity
+) -> AxisTable | None:
+    """The table from ``extent`` pixels to ``size``, computed in float64; None where nothing is to be done."""
+    if extent == size:
+        return None
+    starts, weights = _antialiased(extent, size, interpolation) if antialias else _plain(extent, size, interpolation)
+    precision = _PILLOW_PRECISION if parity == "pillow" else _int16_precision(weights.max())
+    return AxisTable(starts, np.trunc(weights * 2.0**precision + np.copysign(0.5, weights)).astype(np.int64), precision)
+
+
+def _resize_as_torchvision(
+    image: Tensor, size: tuple[int, int], interpolation: InterpolationMode, antialias: bool
+) -> Tensor:
+    if image.dtype == torch.uint8 and interpolation in _SMOOTH and not _has_native_uint8(image):
+        return resize_uint8(image, size, interpolation, antialias, "torchvision")
+    if image.dtype in _EXACT_DTYPES or image.dtype == torch.uint8:
+        return _interpolate(image, size, interpolation, antialias)
+    resized = _interpolate(image.float(), size, interpolation, antialias)
+    return (resized.round_() if image.dtype in _ROUNDED else resized).to(image.dtype)
+
+
+def _interpolate(image: Tensor, size: tuple[int, int], interpolation: InterpolationMode, antialias: bool) -> Tensor:
+    smooth = interpolation in _SMOOTH
+    if image.dtype == torch.uint8 and smooth:
+        # 371 us as planes, 138 us as pixels, for 300 x 340 to 224 x 224 on a Zen 4: pixels are what its kernel works on
+        image = image.contiguous(memory_format=torch.channels_last)
+    return F.interpolate(
+        image, size, mode=interpolation.value, align_corners=False if smooth else None, antialias=antialias
+    )
+
+
+def _has_native_uint8(image: Tensor) -> bool:
+    """Whether torch resizes uint8 in the integer arithmetic here: on a CPU with AVX2 or on ARM."""
+    return image.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
+
+
+def _resize_as_pillow(image: Tensor, size: tuple[int, int], interpolation: InterpolationMode) -> Tensor:
+    if image.dtype == torch.uint8 and image.device.type != "cpu":
+        return resize_uint8(image, size, interpolation, True, "pillow")
+    resized = [_pillow_resize(pixels, size, interpolation) for pixels in image.cpu()]
+    return torch.stack(resized).to(image.device)
+
+
+def _pillow_resize(pixels: Tensor, size: tuple[int, int], interpolation: InterpolationMode) -> Tensor:
+    height, width = size
+    filter_ = _PILLOW_FILTERS[interpolation]
+    if pixels.dtype == torch.uint8 and len(pixels) == 3:
+        picture = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+        return torch.from_numpy(np.array(picture.resize((width, height), filter_))).permute(2, 0, 1)
+    planes = pixels if pixels.dtype == torch.uint8 else pixels.float()
+    resized = [np.array(Image.fromarray(plane.numpy()).resize((width, height), filter_)) for plane in planes]
+    return torch.from_numpy(np.stack(resized)).to(pixels.dtype)
+
+
+def _along_width(image: Tensor, table: AxisTable) -> Tensor:
+    sums = torch.full((*image.shape[:-1], len(table.starts)), 1 << (table.precision - 1), device=image.device)
+    for tap, weights in enumerate(table.weights.T):
+        columns = np.minimum(table.starts + tap, image.shape[-1] - 1)  # past the last tap the weight is 0
+        taken = image.index_select(-1, torch.from_numpy(columns).to(image.device))
+        sums += taken * torch.from_numpy(weights).to(image.device)
+    return (sums >> table.precision).clamp_(0, 255).to(torch.uint8)
+
+
+def _antialiased(
+    extent: int, size: int, interpolation: InterpolationMode
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    support, kernel = (1.0, _triangle) if interpolation is InterpolationMode.BILINEAR else (2.0, _keys_half)
+    scale = extent / size
+    stretch = max(scale, 1.0)
+    centers = scale * (np.arange(size) + 0.5)
+    starts = np.maximum((centers - support * stretch + 0.5).astype(np.int64), 0)
+    ends = np.minimum((centers + support * stretch + 0.5).astype(np.int64), extent)
+    taps = np.arange((ends - starts).max())
+    positions = (taps + starts[:, None] - centers[:, None] + 0.5) * (1.0 / stretch)
+    weights = np.where(starts[:, None] + taps < ends[:, None], kernel(positions), 0.0)
+    return starts, weights / _running_sum(weights)[:, None]
+
+
+def _plain(extent: int, size: int, interpolation: InterpolationMode) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Two or four taps whatever the scale; those that fall outside are added to the border pixel."""
+    reach, kernel = (1, _triangle) if interpolation is InterpolationMode.BILINEAR else (2, _keys_three_quarters)
+    centers = extent / size * (np.arange(size) + 0.5) - 0.5
+    if interpolation is InterpolationMode.BILINEAR:
+        centers = np.maximum(centers, 0.0)
+    below = np.floor(centers).astype(np.int64)
+    taps = below[:, None] + np.arange(1 - reach, 1 + reach)
+    weights = kernel(taps - centers[:, None])
+    inside = np.clip(taps, 0, extent - 1)
+    starts = inside[:, 0]
+    gathered = np.zeros_like(weights)
+    for tap in range(taps.shape[1]):
+        gathered[np.arange(size), inside[:, tap] - starts] += weights[:, tap]
+    return starts, gathered
+
+
+def _running_sum(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.cumsum(weights, axis=1)[:, -1]  # one after the other, as the C loops of both add them
+
+
+def _int16_precision(greatest: float) -> int:
+    precision = 0
+    while precision < _PILLOW_PRECISION and int(0.5 + greatest * (1 << (precision + 1))) < _INT16_WEIGHTS:
+        precision += 1
+    return precision
+
+
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(1.0 - np.abs(x), 0.0)
+
+
+def _keys_half(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _keys(x, -0.5)
+
+
+def _keys_three_quarters(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _keys(x, -0.75)
+
+
+def _keys(x: NDArray[np.float64], a: float) -> NDArray[np.float64]:
+    """The cubic convolution kernel of R. G. Keys (1981) with parameter ``a``."""
+    x = np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))

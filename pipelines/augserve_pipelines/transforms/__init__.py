@@ -1,0 +1,31 @@
+"""The transforms of ``torchvision.transforms.v2`` under their names, for YAML, for pipelines and for eager use."""
+
+from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.transforms.base import RandomTransform, Transform
+from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
+from augserve_pipelines.transforms.conversion import Normalize, ToDtype, ToImage
+from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
+from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
+from augserve_pipelines.transforms.pad import Pad
+from augserve_pipelines.transforms.resize import Resize
+
+__all__ = [
+    "CenterCrop",
+    "Compose",
+    "Identity",
+    "InterpolationMode",
+    "Normalize",
+    "Pad",
+    "RandomApply",
+    "RandomChoice",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomOrder",
+    "RandomResizedCrop",
+    "RandomTransform",
+    "RandomVerticalFlip",
+    "Resize",
+    "ToDtype",
+    "ToImage",
+    "Transform",
+]

@@ -1,0 +1,172 @@
+"""Resize, and the one op that a crop, a resize, a crop of that and a flip are fused into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames, IntArray
+from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.kernels.resample import Parity, resize_image
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import BoolArray, Op
+from augserve_pipelines.parameters import MaxSize, OptionalFlag, OptionalSize, ResizeInterpolation
+from augserve_pipelines.transforms.base import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeTo(Op):
+    """Resize to a height and a width in pixels."""
+
+    height: IntArray
+    width: IntArray
+    interpolation: InterpolationMode
+    antialias: bool
+    parity: Parity = "torchvision"
+
+    def frames(self, frames: Frames) -> Frames:
+        return frames.resized(self.height, self.width)
+
+    def image(self, x: Tensor) -> Tensor:
+        size = int(self.height[0]), int(self.width[0])
+        return resize_image(x, size, self.interpolation, self.antialias, self.parity)
+
+
+@dataclass(frozen=True, slots=True)
+class Resample(Op):
+    """Cut ``source`` out, resize that to ``size``, cut ``target`` out of it, mirror it: in one step.
+
+    Windows are (top, left, height, width) in pixels and lie inside what they are cut from.
+    """
+
+    source: IntArray  # [N, 4]
+    size: IntArray  # [N, 2]
+    target: IntArray  # [N, 4]
+    flip: BoolArray  # [N]
+    interpolation: InterpolationMode
+    antialias: bool
+    parity: Parity = "torchvision"
+
+    def frames(self, frames: Frames) -> Frames:
+        return frames.resized(self.target[:, 2], self.target[:, 3])
+
+    def image(self, x: Tensor) -> Tensor:
+        out = x.new_empty((*x.shape[:-2], *self.target[0, 2:].tolist()))
+        for row, image in enumerate(x):
+            self._resample(row, image, out[row])
+        return out
+
+    def run(self, batch: Batch) -> Batch:
+        """Samples of any sizes, straight into one dense block for each size of result."""
+        sources = {int(row): image for block in batch.blocks for row, image in zip(block.rows, block.data, strict=True)}
+        groups: dict[object, list[int]] = {}
+        for row, (height, width) in enumerate(self.target[:, 2:].tolist()):
+            image = sources[row]
+            groups.setdefault((len(image), height, width, image.dtype, image.device), []).append(row)
+        return Batch([self._block(rows, sources) for rows in groups.values()])
+
+    def _block(self, rows: list[int], sources: dict[int, Tensor]) -> Block:
+        first = sources[rows[0]]
+        out = first.new_empty((len(rows), len(first), *self.target[rows[0], 2:].tolist()))
+        for place, row in enumerate(rows):
+            self._resample(row, sources[row], out[place])
+        return Block(np.array(rows), out)
+
+    def _resample(self, row: int, image: Tensor, out: Tensor) -> None:
+        top, left, height, width = self.source[row].tolist()
+        window = image[..., top : top + height, left : left + width]
+        size = int(self.size[row, 0]), int(self.size[row, 1])
+        resized = resize_image(window, size, self.interpolation, self.antialias, self.parity)
+        top, left, height, width = self.target[row].tolist()
+        cut = resized[..., top : top + height, left : left + width]
+        out.copy_(cut.flip(-1) if self.flip[row] else cut)
+
+
+class Resize(Transform):
+    """Resize the image.
+
+    Args:
+        size: height and width of the result in pixels. One number is the length of the shorter side; the other follows
+            from the aspect ratio. Null: the longer side gets ``max_size``.
+        interpolation: how to resize.
+        max_size: the most that the longer side may get where ``size`` is one number, which must be less than it.
+        antialias: whether to average over what a pixel covers when the image shrinks (bilinear and bicubic only).
+
+    Raises:
+        InvalidInput: a side of the result would be less than one pixel.
+    """
+
+    def __init__(
+        self,
+        size: OptionalSize,
+        interpolation: ResizeInterpolation = "bilinear",
+        max_size: MaxSize = None,
+        antialias: OptionalFlag = True,
+    ) -> None:
+        super().__init__()
+        sides = (size,) if isinstance(size, int) else size
+        if sides is None and max_size is None:
+            raise ValueError("size is null and so is max_size; one of them is needed")
+        if sides is not None and max_size is not None:
+            _check_max_size(sides, max_size)
+        self.size = None if sides is None else tuple(sides)
+        self.interpolation = InterpolationMode(interpolation)
+        self.max_size = max_size
+        self.antialias = antialias
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        height, width = self._sizes(frames)
+        empty = np.flatnonzero((height < 1) | (width < 1))
+        if len(empty):
+            before = f"{frames.heights[empty[0]]} x {frames.widths[empty[0]]}"
+            after = f"{height[empty[0]]} x {width[empty[0]]}"
+            raise InvalidInput(f"Resize makes {after} pixels of {before} (height x width); at least 1 x 1 is needed")
+        return ResizeTo(height, width, self.interpolation, bool(self.antialias))
+
+    def _sizes(self, frames: Frames) -> tuple[IntArray, IntArray]:
+        if self.size is not None and len(self.size) == 2:
+            return np.full(len(frames), self.size[0]), np.full(len(frames), self.size[1])
+        short, long = _short_and_long(
+            np.minimum(frames.heights, frames.widths),
+            np.maximum(frames.heights, frames.widths),
+            None if self.size is None else self.size[0],
+            self.max_size,
+        )
+        upright = frames.widths <= frames.heights
+        return np.where(upright, long, short), np.where(upright, short, long)
+
+
+def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """A square for one number."""
+    sides = (size,) if isinstance(size, int) else size
+    return sides[0], sides[-1]
+
+
+def _short_and_long(
+    short: IntArray, long: IntArray, wanted: int | None, max_size: int | None
+) -> tuple[IntArray, IntArray]:
+    if wanted is None:
+        return _truncated(max_size * short / long), np.full(len(short), max_size)
+    new_long = _truncated(wanted * long / short)
+    new_short = np.full(len(short), wanted)
+    if max_size is None:
+        return new_short, new_long
+    over = new_long > max_size
+    return np.where(over, _truncated(max_size * new_short / new_long), new_short), np.minimum(new_long, max_size)
+
+
+def _truncated(values: NDArray[np.float64]) -> IntArray:
+    return values.astype(np.int64)
+
+
+def _check_max_size(sides: Sequence[int], max_size: int) -> None:
+    if len(sides) == 2:
+        raise ValueError(f"max_size is {max_size} and size is {[*sides]}; with max_size, size is one number or null")
+    if max_size <= sides[0]:
+        raise ValueError(f"max_size is {max_size}; it must be greater than size, which is {sides[0]}")
