@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from augserve_pipelines.errors import InvalidParameters, Problem
 
-__all__ = ["Parameter", "Words", "nearest", "parameters_of", "shown", "validated", "words_of"]
+__all__ = ["Parameter", "Words", "nearest", "own_words", "parameter", "parameters_of", "shown", "validated", "words_of"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -43,9 +43,13 @@ BOUNDS = {
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a type takes, in words that follow "is not ...": for error messages and for the documentation."""
+    """What a type takes, in words that follow "is not ...", for error messages and for the documentation.
+
+    The example is a value as YAML has it, for documenting parameters that are required or absent by default.
+    """
 
     text: str
+    example: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +197,18 @@ def _input_of(error: ValidationError) -> object:
     return detail["input"]
 
 
+def own_words(annotation: Any) -> Words | None:
+    """The ``Words`` of a type, if it has any; the outermost ones."""
+    own = [item for item in getattr(annotation, "__metadata__", ()) if isinstance(item, Words)]
+    return own[-1] if own else None
+
+
 def words_of(annotation: Any) -> str:
-    """What a type takes, in words: of its ``Words``, else from the type itself."""
+    """What a type takes, in words: its own, else made of what it is."""
+    if words := own_words(annotation):
+        return words.text
     if get_origin(annotation) is Annotated:
-        inner, *metadata = get_args(annotation)
-        own = [item.text for item in metadata if isinstance(item, Words)]
-        return own[-1] if own else words_of(inner)
+        return words_of(get_args(annotation)[0])
     if _is_union(annotation):
         return " or ".join(words_of(member) for member in get_args(annotation))
     if get_origin(annotation) is Literal:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import yaml
@@ -15,14 +15,14 @@ from augserve_pipelines.constraints import KINDS
 from augserve_pipelines.document import FLOAT, INTEGER
 from augserve_pipelines.errors import InvalidParameters, Problem
 from augserve_pipelines.input_rule import InputRule
+from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.registry import name_of
 
 if TYPE_CHECKING:
     from augserve_pipelines.transforms.base import Transform
 
-__all__ = ["Parity", "canonical", "fingerprint", "to_yaml"]
+__all__ = ["canonical", "fingerprint", "plain", "to_yaml"]
 
-Parity: TypeAlias = Literal["torchvision", "pillow"]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
@@ -67,24 +67,29 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 
 def _step(transform: Transform) -> dict[str, Json]:
     name = name_of(type(transform))
-    return {name: {key: _plain(value, f"{name}.{key}") for key, value in transform.arguments.items()}}
+    return {name: {key: plain(value, f"{name}.{key}") for key, value in transform.arguments.items()}}
 
 
-def _plain(value: object, place: str) -> Json:
+def plain(value: object, place: str) -> Json:
+    """An argument as JSON data: a dtype by its name, a mode by its value, a tuple as a list.
+
+    Raises:
+        InvalidParameters: it has no such form; ``place`` says which it is.
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, torch.dtype):
         return str(value).removeprefix("torch.")
     if isinstance(value, Enum):
-        return _plain(value.value, place)
+        return plain(value.value, place)
     if isinstance(value, torch.nn.Module) and hasattr(value, "arguments"):
         return _step(value)  # type: ignore[arg-type]  # what has arguments is a Transform
     if isinstance(value, torch.Tensor):
-        return _plain(value.tolist(), place)
+        return plain(value.tolist(), place)
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{place}[{index}]") for index, item in enumerate(value)]
+        return [plain(item, f"{place}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
-        return {_kind(key): _plain(item, f"{place}[{_kind(key)}]") for key, item in value.items()}
+        return {_kind(key): plain(item, f"{place}[{_kind(key)}]") for key, item in value.items()}
     raise InvalidParameters([Problem(None, place, f"{value!r} has no plain form, so the pipeline has no fingerprint")])
 
 

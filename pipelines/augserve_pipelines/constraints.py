@@ -45,28 +45,27 @@ class Items:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         (item,) = get_args(source)
-        low, high = (min(self.lengths), max(self.lengths)) if self.lengths else (1, None)
-        items = core_schema.tuple_schema(
-            [handler.generate_schema(item)], variadic_item_index=0, min_length=low, max_length=high, strict=True
-        )
+        items = core_schema.tuple_schema([handler.generate_schema(item)], variadic_item_index=0, strict=True)
         return core_schema.no_info_before_validator_function(self._tuple, items)
 
     def _tuple(self, value: object) -> object:
         if isinstance(value, np.ndarray | torch.Tensor):
             value = value.tolist()
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-            return value
-        if self.lengths and len(value) not in self.lengths:
-            return list(value)  # which the strict tuple refuses by its type, so that the message is in words
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not self._allows(len(value)):
+            # The strict tuple refuses all of these by their type, so that the message is in words.
+            return list(value) if isinstance(value, tuple) else value
         return tuple(item.item() if isinstance(item, np.generic) else item for item in value)
+
+    def _allows(self, length: int) -> bool:
+        return length in self.lengths if self.lengths else length > 0
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         json_schema = handler(schema)
-        if self.lengths:
-            gaps = set(range(min(self.lengths), max(self.lengths))) - set(self.lengths)
-            not_of = [{"minItems": gap, "maxItems": gap} for gap in sorted(gaps)]
-            return {**json_schema, **({"not": {"anyOf": not_of}} if not_of else {})}
-        return json_schema
+        if not self.lengths:
+            return {**json_schema, "minItems": 1}
+        low, high = min(self.lengths), max(self.lengths)
+        gaps = [{"minItems": gap, "maxItems": gap} for gap in range(low, high) if gap not in self.lengths]
+        return {**json_schema, "minItems": low, "maxItems": high, **({"not": {"anyOf": gaps}} if gaps else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from augserve_pipelines import arguments
 from augserve_pipelines.arguments import Parameter, Words, nearest, shown, words_of
-from augserve_pipelines.canonical import Parity, canonical, fingerprint, to_yaml
+from augserve_pipelines.canonical import canonical, fingerprint, to_yaml
 from augserve_pipelines.constraints import is_steps
 from augserve_pipelines.document import MAX_BYTES, DocumentError, Node, read
 from augserve_pipelines.errors import InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.input_rule import InputRule
+from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.transforms.base import Transform
 

@@ -28,3 +28,8 @@ class InputRule(BaseModel):
         Literal["drop", "white"],
         Field(description="transparency: drop it, keeping the colours as stored, or lay the image on white"),
     ] = "drop"
+
+    @property
+    def channels(self) -> int:
+        """How many channels the input has."""
+        return {"RGB": 3, "L": 1}[self.mode]

@@ -61,9 +61,9 @@ __all__ = [
 
 
 def _increasing(values: Sequence[float]) -> Sequence[float]:
-    """Check [low, high], or [low, high, low, high]."""
-    if any(low > high for low, high in zip(values[::2], values[1::2], strict=False)):
-        raise ValueError(f"{shown(values)} is not [low, high]: {shown(values[0])} is greater than {shown(values[1])}")
+    for low, high in zip(values[::2], values[1::2], strict=True):
+        if low > high:
+            raise ValueError(f"{shown(values)} is not [low, high]: {shown(low)} is greater than {shown(high)}")
     return values
 
 
@@ -87,106 +87,93 @@ def _one_or_three(value: int) -> int:
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Pixels = Annotated[int, Field(ge=1)]
+NotZero = Annotated[float, Field(json_schema_extra={"not": {"const": 0}}), AfterValidator(_not_zero)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-OddPixels = Annotated[int, Field(ge=1), AfterValidator(_odd)]
-Range = Annotated[Sequence[float], Items((2,)), AfterValidator(_increasing)]
+Pixels = Annotated[int, Field(ge=1)]
+OddPixels = Annotated[int, Field(ge=1, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)]
+
+OneOrTwoPixels = Annotated[Sequence[Pixels], Items((1, 2))]
+Edges = Annotated[Sequence[int], Items((1, 2, 4))]
+Numbers = Annotated[Sequence[float], Items(), Words("a list of numbers")]
+Pair = Annotated[Sequence[float], Items((2,))]
+Range = Annotated[Pair, AfterValidator(_increasing)]
+FractionRange = Annotated[Sequence[Fraction], Items((2,)), AfterValidator(_increasing)]
 NotNegativeRange = Annotated[Sequence[NotNegative], Items((2,)), AfterValidator(_increasing)]
 PositiveRange = Annotated[Sequence[Positive], Items((2,)), AfterValidator(_increasing)]
-Numbers = Annotated[Sequence[float], Items(), Words("a list of numbers")]
+HueRange = Annotated[Sequence[Annotated[float, Field(ge=-0.5, le=0.5)]], Items((2,)), AfterValidator(_increasing)]
 
 Flag = Annotated[bool, Words("true or false")]
 OptionalFlag = Annotated[bool | None, Words("true, false or null")]
-Probability = Annotated[float, Field(ge=0, le=1), Words("a number")]
+Probability = Annotated[Fraction, Words("a number")]
 
-Size = Annotated[
-    Pixels | Annotated[Sequence[Pixels], Items((1, 2))], Words("an integer or a list of one or two integers")
-]
+Size = Annotated[Pixels | OneOrTwoPixels, Words("an integer or a list of one or two integers", example=224)]
 OptionalSize = Annotated[
-    Pixels | Annotated[Sequence[Pixels], Items((1, 2))] | None,
-    Words("an integer, a list of one or two integers, or null"),
+    Pixels | OneOrTwoPixels | None, Words("an integer, a list of one or two integers, or null", example=256)
 ]
 MaxSize = Annotated[Pixels | None, Words("an integer or null")]
-Padding = Annotated[
-    int | Annotated[Sequence[int], Items((1, 2, 4))], Words("an integer or a list of one, two or four integers")
-]
+Padding = Annotated[int | Edges, Words("an integer or a list of one, two or four integers", example=4)]
 OptionalPadding = Annotated[
-    int | Annotated[Sequence[int], Items((1, 2, 4))] | None,
-    Words("an integer, a list of one, two or four integers, or null"),
+    int | Edges | None, Words("an integer, a list of one, two or four integers, or null", example=4)
 ]
-PaddingMode = Annotated[
-    Literal["constant", "edge", "reflect", "symmetric"], Words("one of constant, edge, reflect, symmetric")
-]
+PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 Fill = Annotated[
     float | Numbers | Annotated[Mapping[type | Literal["others"], float | Numbers | None], PerKind()] | None,
     Words("a number, a list of numbers (one a channel), null, or a mapping from kinds of input to these"),
 ]
 
-_MODE_WORDS = Words("an interpolation mode")
-_ModeLike = str | InterpolationMode | int
-Interpolation = Annotated[_ModeLike, Modes(tuple(InterpolationMode)), _MODE_WORDS]
-ResizeInterpolation = Annotated[
-    _ModeLike,
-    Modes(
-        (
-            InterpolationMode.NEAREST,
-            InterpolationMode.NEAREST_EXACT,
-            InterpolationMode.BILINEAR,
-            InterpolationMode.BICUBIC,
-        )
-    ),
-    _MODE_WORDS,
-]
-WarpInterpolation = Annotated[_ModeLike, Modes((InterpolationMode.NEAREST, InterpolationMode.BILINEAR)), _MODE_WORDS]
+ModeLike = str | InterpolationMode | int
+MODES = Words("an interpolation mode")
+NEAREST, NEAREST_EXACT = InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT
+BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
+Interpolation = Annotated[ModeLike, Modes(tuple(InterpolationMode)), MODES]
+ResizeInterpolation = Annotated[ModeLike, Modes((NEAREST, NEAREST_EXACT, BILINEAR, BICUBIC)), MODES]
+WarpInterpolation = Annotated[ModeLike, Modes((NEAREST, BILINEAR)), MODES]
 
-Dtype = Annotated[torch.dtype, DtypeName(), Words("a dtype")]
+Dtype = Annotated[torch.dtype, DtypeName(), Words("a dtype", example="float32")]
 DtypeOrMapping = Annotated[
     Dtype | Annotated[Mapping[type | Literal["others"], Dtype | None], PerKind()],
-    Words("a dtype, or a mapping from kinds of input to dtypes"),
+    Words("a dtype, or a mapping from kinds of input to dtypes", example="float32"),
 ]
 
 AreaRange = Annotated[NotNegativeRange, Words("two numbers [low, high]")]
-ErasedArea = Annotated[Sequence[Fraction], Items((2,)), AfterValidator(_increasing), Words("two numbers [low, high]")]
+ErasedArea = Annotated[FractionRange, Words("two numbers [low, high]")]
 Ratio = Annotated[PositiveRange, Words("two numbers [low, high]")]
-ScaleRange = Annotated[PositiveRange | None, Words("two numbers [low, high], or null")]
-Degrees = Annotated[NotNegative | Range, Words("a number or two numbers [low, high]")]
+ScaleRange = Annotated[PositiveRange | None, Words("two numbers [low, high], or null", example=[0.8, 1.2])]
+Degrees = Annotated[NotNegative | Range, Words("a number or two numbers [low, high]", example=15)]
 Shear = Annotated[
     NotNegative | Annotated[Sequence[float], Items((2, 4)), AfterValidator(_increasing)] | None,
-    Words("a number, two or four numbers [low, high, low, high], or null"),
+    Words("a number, two numbers [low, high], four [low, high, low, high], or null", example=10),
 ]
 Translate = Annotated[
-    Annotated[Sequence[Fraction], Items((2,))] | None, Words("two numbers [horizontal, vertical], or null")
+    Annotated[Sequence[Fraction], Items((2,))] | None,
+    Words("two numbers [horizontal, vertical], or null", example=[0.1, 0.1]),
 ]
-Center = Annotated[Annotated[Sequence[float], Items((2,))] | None, Words("two numbers [x, y], or null")]
+Center = Annotated[Pair | None, Words("two numbers [x, y], or null")]
 
-Factor = Annotated[NotNegative | NotNegativeRange | None, Words("a number, two numbers [low, high], or null")]
+Factor = Annotated[NotNegative | NotNegativeRange | None, Words("a number, two numbers [low, high], or null", 0.4)]
 Hue = Annotated[
-    Annotated[float, Field(ge=0, le=0.5)]
-    | Annotated[Sequence[Annotated[float, Field(ge=-0.5, le=0.5)]], Items((2,)), AfterValidator(_increasing)]
-    | None,
-    Words("a number, two numbers [low, high], or null"),
+    Annotated[float, Field(ge=0, le=0.5)] | HueRange | None,
+    Words("a number, two numbers [low, high], or null", example=0.1),
 ]
 KernelSize = Annotated[
     OddPixels | Annotated[Sequence[OddPixels], Items((1, 2))],
-    Words("an odd integer or a list of one or two odd integers [horizontal, vertical]"),
+    Words("an odd integer or a list of one or two odd integers [horizontal, vertical]", example=23),
 ]
 Sigma = Annotated[
-    Positive | Annotated[Sequence[Positive], Items((1, 2)), AfterValidator(_increasing)],
+    Positive | Annotated[Sequence[Positive], Items((1,))] | PositiveRange,
     Words("a number or two numbers [low, high]"),
 ]
-Channels = Annotated[int, AfterValidator(_one_or_three), Words("1 or 3")]
-Bits = Annotated[int, Field(ge=0, le=8), Words("an integer")]
-Threshold = Annotated[float, Words("a number")]
+Channels = Annotated[int, Field(json_schema_extra={"enum": [1, 3]}), AfterValidator(_one_or_three), Words("1 or 3")]
+Bits = Annotated[int, Field(ge=0, le=8), Words("an integer", example=4)]
+Threshold = Annotated[float, Words("a number", example=128)]
 ErasedValue = Annotated[
-    float | Numbers | Literal["random"], Words('a number, a list of numbers (one a channel), or "random"')
+    float | Numbers | Literal["random"], Words("a number, a list of numbers (one a channel), or 'random'")
 ]
-Mean = Annotated[Numbers, Words("a list of numbers, one a channel")]
-Std = Annotated[
-    Sequence[Annotated[float, AfterValidator(_not_zero)]], Items(), Words("a list of numbers, one a channel")
-]
+Mean = Annotated[Numbers, Words("a list of numbers, one a channel", example=[0.485, 0.456, 0.406])]
+Std = Annotated[Sequence[NotZero], Items(), Words("a list of numbers, one a channel", example=[0.229, 0.224, 0.225])]
 Weights = Annotated[Annotated[Sequence[NotNegative], Items()] | None, Words("a list of numbers or null")]
 
 if TYPE_CHECKING:
     Transforms = Sequence[Transform]
 else:
-    Transforms = Annotated[Sequence, Steps(), Words("a list of transforms")]
+    Transforms = Annotated[Sequence, Steps(), Words("a list of transforms", example=["RandomHorizontalFlip"])]
