@@ -32,7 +32,7 @@ class Op:
         return frames
 
     def image(self, x: Tensor) -> Tensor:
-        """``[n, ..., C, H, W]`` → ``[n, ..., C, h, w]``: row ``i`` of the op acts on ``x[i]``; all rows give one size."""
+        """``[n, ..., C, H, W]`` → ``[n, ..., C, h, w]``: row ``i`` acts on ``x[i]``; all rows give one size."""
         raise TypeError(f"{type(self).__name__} does not act on images")
 
     def write(self, x: Tensor, out: Tensor) -> None:

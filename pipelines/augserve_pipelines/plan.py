@@ -78,18 +78,20 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
     match first, second:
         case Crop(), ResizeTo() if _inside(first, frames):
             return _resample(np.stack([first.top, first.left, first.height, first.width], 1), second)
-        case ResizeTo(), Crop() | FlipX() | Select(_, FlipX()):
+        case ResizeTo(), Crop() | FlipX() | Select(_, FlipX()) | Finish():
             zeros = np.zeros_like(frames.heights)
             whole = _resample(np.stack([zeros, zeros, frames.heights, frames.widths], 1), first)
             return merge(whole, second, frames)
-        case Resample(), Crop() if not first.flip.any() and _inside(second, first.frames(frames)):
+        case Resample(tail=None), Crop() if not first.flip.any() and _inside(second, first.frames(frames)):
             target = first.target + np.stack([second.top, second.left, *_none(second)], 1)
             target[:, 2], target[:, 3] = second.height, second.width
             return replace(first, target=target)
-        case Resample(), FlipX():
+        case Resample(tail=None), FlipX():
             return replace(first, flip=~first.flip)
-        case Resample(), Select(rows, FlipX()):
+        case Resample(tail=None), Select(rows, FlipX()):
             return replace(first, flip=first.flip ^ rows)
+        case Resample(tail=None), Finish():
+            return replace(first, tail=second)
         case CastTo(), Standardize() if first.scale and first.dtype.is_floating_point and _integers(frames):
             return Finish(first, second)
     return None

@@ -82,4 +82,6 @@ def _image_place(leaves: list[Any], name: str) -> int:
                 raise TypeError(f"{name} takes images [..., C, H, W]; got a tensor of shape {[*leaf.shape]}")
             return place
     kinds = sorted({type(leaf).__name__ for leaf in leaves})
-    raise TypeError(f"{name} takes a tensor [..., C, H, W]; got {kinds}. ToImage() makes one of a PIL image or an array")
+    raise TypeError(
+        f"{name} takes a tensor [..., C, H, W]; got {kinds}. ToImage() makes one of a PIL image or an array"
+    )

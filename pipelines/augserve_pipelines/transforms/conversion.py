@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Standardize(Op):
 
 @dataclass(frozen=True, slots=True)
 class Finish(Op):
-    """``CastTo``, then ``Standardize``, for one sample at a time while it is in cache."""
+    """``CastTo``, then ``Standardize``, of integers, for one sample at a time while it is in cache."""
 
     cast: CastTo
     standardize: Standardize
@@ -120,6 +121,10 @@ class Finish(Op):
         for pixels, result in zip(x, out, strict=True):
             self.cast.write(pixels, result)
             result.sub_(mean).div_(std)
+
+    def table(self, channels: int) -> Tensor:
+        """What becomes of each byte: ``[C, 256]``, on the CPU."""
+        return _table(self, channels)
 
 
 class ToImage(Transform):
@@ -200,6 +205,12 @@ def to_image(item: Any) -> Any:
     else:
         return item
     return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.movedim(-1, -3)
+
+
+@lru_cache(maxsize=64)
+def _table(finish: Finish, channels: int) -> Tensor:
+    every = torch.arange(256, dtype=torch.uint8).expand(channels, 1, 256)
+    return finish.image(every.unsqueeze(0)).reshape(channels, 256)
 
 
 def _shifted(image: Tensor, dtype: torch.dtype) -> Tensor:

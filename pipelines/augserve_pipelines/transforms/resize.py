@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,11 +14,13 @@ from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.kernels.lookup import lookup_image
 from augserve_pipelines.kernels.resample import Parity, resize_image
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.parameters import MaxSize, OptionalFlag, OptionalSize, ResizeInterpolation
 from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.transforms.conversion import Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,20 @@ class Resample(Op):
     interpolation: InterpolationMode
     antialias: bool
     parity: Parity = "torchvision"
+    tail: Finish | None = None  # what becomes of the bytes
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.resized(self.target[:, 2], self.target[:, 3])
+        resized = frames.resized(self.target[:, 2], self.target[:, 3])
+        return resized if self.tail is None else self.tail.frames(resized)
 
     def image(self, x: Tensor) -> Tensor:
-        out = x.new_empty((*x.shape[:-2], *self.target[0, 2:].tolist()))
+        out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))
+        self.write(x, out)
+        return out
+
+    def write(self, x: Tensor, out: Tensor) -> None:
         for row, image in enumerate(x):
             self._resample(row, image, out[row])
-        return out
 
     def run(self, batch: Batch) -> Batch:
         """Samples of any sizes, straight into one dense block for each size of result."""
@@ -73,7 +81,7 @@ class Resample(Op):
 
     def _block(self, rows: list[int], sources: dict[int, Tensor]) -> Block:
         first = sources[rows[0]]
-        out = first.new_empty((len(rows), len(first), *self.target[rows[0], 2:].tolist()))
+        out = self._empty(first, (len(rows), len(first), *self.target[rows[0], 2:].tolist()))
         for place, row in enumerate(rows):
             self._resample(row, sources[row], out[place])
         return Block(np.array(rows), out)
@@ -85,7 +93,16 @@ class Resample(Op):
         resized = resize_image(window, size, self.interpolation, self.antialias, self.parity)
         top, left, height, width = self.target[row].tolist()
         cut = resized[..., top : top + height, left : left + width]
-        out.copy_(cut.flip(-1) if self.flip[row] else cut)
+        if self.tail is None:
+            out.copy_(_mirrored(cut) if self.flip[row] else cut)
+        elif cut.dtype == torch.uint8 and cut.ndim == 3:
+            lookup_image(cut, self.tail.table(len(cut)), bool(self.flip[row]), out)
+        else:
+            out.copy_(self.tail.image((_mirrored(cut) if self.flip[row] else cut).unsqueeze(0))[0])
+
+    def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        dtype = like.dtype if self.tail is None else self.tail.cast.dtype
+        return torch.empty(shape, dtype=dtype, device=like.device)
 
 
 class Resize(Transform):
@@ -140,6 +157,11 @@ class Resize(Transform):
         )
         upright = frames.widths <= frames.heights
         return np.where(upright, long, short), np.where(upright, short, long)
+
+
+def _mirrored(image: Tensor) -> Tensor:
+    # torch mirrors pixels whole, in 12 us instead of 52 for 224 x 224, where it sees four dimensions
+    return image.unsqueeze(0).flip(-1).squeeze(0)
 
 
 def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
