@@ -159,7 +159,7 @@ class Steps:
         return tuple(value)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Step"}}
+        return {"type": "array", "minItems": 1}
 
 
 def is_steps(annotation: Any) -> bool:

@@ -90,8 +90,10 @@ def _malformed(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return DocumentError(message)
-    at_a_tab = text.split("\n")[mark.line][mark.column :].startswith("\t") if mark.line <= text.count("\n") else False
-    return DocumentError(message + ("; indent with spaces, not tabs" if at_a_tab else ""), mark.line + 1)
+    lines = text.split("\n")
+    line = min(mark.line, len(lines) - 1)  # the end of the text counts as a line of its own
+    at_a_tab = lines[line][mark.column :].startswith("\t")
+    return DocumentError(message + ("; indent with spaces, not tabs" if at_a_tab else ""), line + 1)
 
 
 @dataclass(slots=True)

@@ -7,12 +7,13 @@ from typing import Any, TypeAlias, get_args
 from augserve_pipelines import docstring
 from augserve_pipelines.arguments import Parameter
 from augserve_pipelines.canonical import plain
+from augserve_pipelines.constraints import is_steps
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.transforms.base import Transform
 
-__all__ = ["parameter_schema", "pipeline_schema"]
+__all__ = ["Schema", "parameter_schema", "pipeline_schema"]
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -48,6 +49,8 @@ def pipeline_schema() -> Schema:
 def parameter_schema(parameter: Parameter) -> Schema:
     """The schema of the values that a parameter takes, with its default."""
     schema = parameter.adapter.json_schema()
+    if is_steps(parameter.annotation):
+        return {**schema, "items": {"$ref": "#/$defs/Step"}}
     return schema if parameter.required else {**schema, "default": plain(parameter.check(parameter.default), "")}
 
 

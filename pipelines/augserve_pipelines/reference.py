@@ -1,0 +1,137 @@
+"""The reference page of the transforms, in Markdown: generated from their constructors and docstrings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, Literal, get_origin
+
+import yaml
+
+from augserve_pipelines import docstring
+from augserve_pipelines.arguments import Parameter, own_words, words_of
+from augserve_pipelines.docstring import Docstring
+from augserve_pipelines.registry import known_transforms, parameters
+from augserve_pipelines.schema import Schema, parameter_schema
+from augserve_pipelines.transforms.base import Transform
+
+__all__ = ["reference_page", "yaml_example"]
+
+INTRODUCTION = """\
+# Transforms
+
+Each transform is named and parameterised as in `torchvision.transforms.v2`, and works three ways: as a step of a
+pipeline file, in a `Pipeline`, and on one image as in torchvision. In a file, a step is the name of a transform, or the
+name with its parameters:
+
+```yaml
+transforms:
+  - RandomHorizontalFlip
+  - RandomResizedCrop: {size: 224, interpolation: bicubic}
+```
+
+Where Python takes a tuple, YAML takes a list; a `torch.dtype` is written as its name, such as `float32`. Under *Draws*
+is what a transform draws from the stream of its sample, in order: a sample's draws never depend on its neighbours.
+"""
+
+
+def reference_page() -> str:
+    """The whole page: an introduction, the names, and a section for each transform."""
+    kinds = sorted(known_transforms().items())
+    names = ", ".join(f"[{name}](#{name.lower()})" for name, _ in kinds)
+    return "\n".join([INTRODUCTION, names, "", *(_section(name, kind) for name, kind in kinds)])
+
+
+def yaml_example(name: str) -> str:
+    """A step that shows a transform, as YAML: with the parameters that are required or do something when given."""
+    shown = {
+        parameter.name: words.example
+        for parameter in parameters(known_transforms()[name]).values()
+        if (parameter.required or parameter.default is None) and (words := own_words(parameter.annotation))
+        if words.example is not None
+    }
+    values = yaml.safe_dump(shown, default_flow_style=True, sort_keys=False, width=1000).strip()
+    return f"- {name}: {values}" if shown else f"- {name}"
+
+
+def _section(name: str, kind: type[Transform]) -> str:
+    text = docstring.parse(kind.__doc__)
+    return "\n".join(
+        [
+            f"## {name}\n",
+            f"{text.summary}\n",
+            *([f"{text.body}\n"] if text.body else []),
+            f"```python\n{_signature(name, kind)}\n```\n",
+            *_table(kind, text),
+            *_notes(text),
+            f"```yaml\n{yaml_example(name)}\n```\n",
+        ]
+    )
+
+
+def _notes(text: Docstring) -> Iterator[str]:
+    for section in ("Draws", "Raises"):
+        if section in text.sections:
+            yield f"*{section}:* {text.sections[section]}\n"
+
+
+def _signature(name: str, kind: type[Transform]) -> str:
+    line = f"{name}({', '.join(_declared(parameter) for parameter in parameters(kind).values())})"
+    if len(line) <= 100:
+        return line
+    rows = "".join(f"    {_declared(parameter)},\n" for parameter in parameters(kind).values())
+    return f"{name}(\n{rows})"
+
+
+def _declared(parameter: Parameter) -> str:
+    if parameter.required:
+        return parameter.name
+    default = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+    return f"{parameter.name}={json.dumps(default) if isinstance(default, str) else repr(default)}"
+
+
+def _table(kind: type[Transform], text: Docstring) -> Iterator[str]:
+    if not parameters(kind):
+        return
+    yield "| parameter | takes | allowed | default | |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, parameter in parameters(kind).items():
+        schema = parameter_schema(parameter)
+        default = "required" if parameter.required else f"`{json.dumps(schema['default'])}`"
+        takes = "a name" if get_origin(parameter.annotation) is Literal else words_of(parameter.annotation)
+        cells = [f"`{name}`", takes, _allowed(schema), default, text.arguments[name]]
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    yield ""
+
+
+def _allowed(schema: Schema) -> str:
+    """The range of a number, of the items of a list, or the names there are; empty where all is allowed."""
+    ranges: list[str] = []
+    for member in schema.get("anyOf", [schema]):
+        if member.get("type") == "array":
+            ranges.append(_range(member.get("items", {})))
+        elif member.get("type") not in ("object", "null", "boolean"):
+            ranges.append(_range(member))
+    return ", in a list ".join(dict.fromkeys(text for text in ranges if text))
+
+
+def _range(schema: Schema) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    texts = [_bounds(schema)]
+    if excluded := schema.get("not"):
+        texts.append("odd" if excluded == {"multipleOf": 2} else f"not {excluded['const']}")
+    return ", ".join(text for text in texts if text)
+
+
+def _bounds(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    above: Any = schema.get("exclusiveMinimum")
+    if above is not None:
+        return f"greater than {above}"
+    return f"at least {low}" if low is not None else ""

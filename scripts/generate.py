@@ -1,0 +1,46 @@
+"""Writes the files that are generated from the signatures and docstrings of the transforms.
+
+python scripts/generate.py            writes them
+python scripts/generate.py --check    writes nothing; fails, and names them, where some are stale
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from augserve_pipelines.reference import reference_page
+from augserve_pipelines.schema import pipeline_schema
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def generated() -> dict[Path, str]:
+    """The text of every generated file."""
+    return {
+        ROOT / "configs/pipeline.schema.json": json.dumps(pipeline_schema(), indent=2) + "\n",
+        ROOT / "docs/transforms.md": reference_page(),
+    }
+
+
+def stale() -> dict[Path, str]:
+    """The generated files that differ from what they should be."""
+    return {path: text for path, text in generated().items() if not path.exists() or path.read_text() != text}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Write the files that are generated from the transforms.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is stale")
+    check = parser.parse_args(arguments).check
+    for path, text in stale().items():
+        name = path.relative_to(ROOT)
+        if not check:
+            path.write_text(text)
+        print(f"{name} is stale: run 'python scripts/generate.py'" if check else f"wrote {name}")
+    return int(check and bool(stale()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
