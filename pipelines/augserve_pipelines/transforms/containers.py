@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import NOTHING, Chain, Op, Select
-from augserve_pipelines.parameters import Probability, Transforms
+from augserve_pipelines.parameters import Probability, Transforms, Weights
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 
 
@@ -77,9 +76,7 @@ class RandomChoice(Transform):
         p: a weight for each transform, in any scale; absent: all alike.
     """
 
-    def __init__(
-        self, transforms: Transforms, p: Sequence[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
-    ) -> None:
+    def __init__(self, transforms: Transforms, p: Weights = None) -> None:
         super().__init__()
         weights = [1.0] * len(transforms) if p is None else list(p)
         if len(weights) != len(transforms):
