@@ -11,24 +11,7 @@ from typing import Final
 ORIENTATION: Final = 0x0112
 
 _MAX_ENTRIES: Final = 4096
-_ITEM_BYTES: Final = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
+_ITEM_BYTES: Final = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # others: 1
 _INTEGERS: Final = {3: "H", 4: "L", 13: "L", 16: "Q"}
 _EXIF_HEADER: Final = b"Exif\0\0"
 _XMP_ORIENTATION: Final = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
@@ -114,8 +97,8 @@ def _exif_orientation(exif: bytes) -> int | None:
         layout = Layout.read(exif)
         if layout is None:
             return None
-        return next(
-            (e.value for e in layout.entries(exif, layout.first) if e.tag == ORIENTATION and e.count == 1), None
-        )
-    except struct.error:
+        found = (entry for entry in layout.entries(exif, layout.first) if entry.tag == ORIENTATION)
+        entry = next(found, None)
+    except (struct.error, OverflowError):  # it ends too early, or points far outside
         return None
+    return entry.value if entry is not None and entry.count == 1 else None
