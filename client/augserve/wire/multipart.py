@@ -80,8 +80,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _parts(view: memoryview, delimiter: bytes) -> Iterator[Part]:
-    whole = isinstance(view.obj, bytes | bytearray) and len(view.obj) == view.nbytes
-    data = view.obj if whole else bytes(view)  # a memoryview cannot be searched
+    data = _searchable(view)
     position = _first(data, delimiter)
     for _ in range(MAX_PARTS + 1):
         position += len(delimiter)
@@ -95,7 +94,13 @@ def _parts(view: memoryview, delimiter: bytes) -> Iterator[Part]:
     raise InvalidBody(f"the body has more than {MAX_PARTS} parts")
 
 
-def _first(data: bytes, delimiter: bytes) -> int:
+def _searchable(view: memoryview) -> bytes | bytearray:
+    """The same bytes as an object that can be searched: a copy only where ``view`` is part of a larger one."""
+    whole = view.obj
+    return whole if isinstance(whole, bytes | bytearray) and len(whole) == view.nbytes else bytes(view)
+
+
+def _first(data: bytes | bytearray, delimiter: bytes) -> int:
     """Where the first delimiter begins: at the very start, or after a preamble and a line end."""
     if data.startswith(delimiter):
         return 0
@@ -105,7 +110,7 @@ def _first(data: bytes, delimiter: bytes) -> int:
     return found + 2
 
 
-def _skip_line_end(data: bytes, position: int) -> int:
+def _skip_line_end(data: bytes | bytearray, position: int) -> int:
     """Past the line end after a delimiter, which may be padded with blanks."""
     end = data.find(b"\r\n", position, position + 80)
     if end < 0 or data[position:end].strip(b" \t"):
@@ -113,7 +118,7 @@ def _skip_line_end(data: bytes, position: int) -> int:
     return end + 2
 
 
-def _headers(data: bytes, start: int) -> tuple[dict[str, str], int]:
+def _headers(data: bytes | bytearray, start: int) -> tuple[dict[str, str], int]:
     """The headers of a part, and where its body begins."""
     if data.startswith(b"\r\n", start):
         return {}, start + 2
@@ -129,7 +134,7 @@ def _headers(data: bytes, start: int) -> tuple[dict[str, str], int]:
     return headers, end + 4
 
 
-def _end(data: bytes, start: int, headers: Mapping[str, str], delimiter: bytes) -> int:
+def _end(data: bytes | bytearray, start: int, headers: Mapping[str, str], delimiter: bytes) -> int:
     """Where the body that begins at ``start`` ends: as its Content-Length says, else before the next delimiter."""
     length = headers.get("content-length")
     if length is None:

@@ -1,0 +1,156 @@
+"""Requests: what is asked for, how it is split over several, and what goes on the wire. No I/O but reading paths."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from urllib.parse import quote
+
+from augserve.errors import InvalidInput
+from augserve.inputs import Source
+from augserve.wire import IMAGE_PART, MAX_VIEWS, SAFETENSORS, SEED_LIMIT, TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
+
+Form: TypeAlias = Literal["numpy", "torch", "bytes"]
+DType: TypeAlias = Literal["float16", "bfloat16", "float32"]
+
+IMAGES_PER_REQUEST = 64
+BYTES_PER_REQUEST = 64 * 2**20
+RESULTS_PER_REQUEST = 256
+PART_OVERHEAD_BYTES = 256  # more than the boundary and the headers of one part take
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of ``augment``: what is wanted of every image alike."""
+
+    pipeline: str
+    form: Form = "numpy"
+    seed: int = field(default_factory=lambda: secrets.randbits(32))
+    """Of the first result. Drawn here and not by the server, so that retries and split requests agree on it."""
+    views: int | None = None
+    """None: one of each image."""
+    dtype: DType | None = None
+    media_type: str | None = None
+    quality: int | None = None
+
+    @classmethod
+    def of(cls, pipeline: str, form: Form, seed: int | None, **options: Any) -> Call:
+        """A call that draws its seed where there is none; ``options`` are fields."""
+        return cls(pipeline, form, **options) if seed is None else cls(pipeline, form, seed, **options)
+
+    @property
+    def results_per_image(self) -> int:
+        """Views of each image."""
+        return 1 if self.views is None else self.views
+
+    def check(self, images: int) -> None:
+        """Raise InvalidInput for what no server accepts."""
+        if self.form not in ("numpy", "torch", "bytes"):
+            raise InvalidInput(f"as_ is 'numpy', 'torch' or 'bytes', not {self.form!r}")
+        if images == 0:
+            raise InvalidInput("there are no images to augment")
+        if not 1 <= self.results_per_image <= MAX_VIEWS:
+            raise InvalidInput(f"views are 1..{MAX_VIEWS}, not {self.views}")
+        results = images * self.results_per_image
+        if not 0 <= self.seed <= SEED_LIMIT - results:
+            raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {self.seed} for the first of {results} is outside")
+        if self.form != "bytes" and (self.media_type is not None or self.quality is not None):
+            raise InvalidInput("media_type and quality are for as_='bytes': arrays and tensors always come exactly")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes on the wire, but for the address and the deadline."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def split(sizes_bytes: Sequence[int], images_per_request: int, bytes_per_request: int) -> list[range]:
+    """Which images go in which request: in order, as many to a request as its two limits allow.
+
+    An image that is over the limit by itself goes alone: the server says what it thinks of it.
+    """
+    portions: list[range] = []
+    start, held_bytes = 0, 0
+    for i, size_bytes in enumerate(sizes_bytes):
+        full = i - start >= images_per_request or held_bytes + size_bytes > bytes_per_request
+        if full and i > start:
+            portions.append(range(start, i))
+            start, held_bytes = i, 0
+        held_bytes += size_bytes
+    return [*portions, range(start, len(sizes_bytes))]
+
+
+def plan(call: Call, sources: Sequence[Source], images_per_request: int, bytes_per_request: int) -> list[range]:
+    """The portions of a call: at most ``images_per_request`` images, and 256 results where views multiply them."""
+    images = min(images_per_request, max(1, RESULTS_PER_REQUEST // call.results_per_image))
+    sizes_bytes = [source.size_bytes + PART_OVERHEAD_BYTES for source in sources]
+    return split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
+
+
+def build_augment(call: Call, sources: Sequence[Source], portion: range) -> Request:
+    """The request for one portion of a call's images; reads those that are paths.
+
+    Raises:
+        OSError: A path cannot be read.
+    """
+    body, content_type = _body([sources[i] for i in portion])
+    params = {
+        "seed": call.seed + portion.start * call.results_per_image,
+        "views": call.results_per_image,
+        "quality": call.quality,
+        "dtype": call.dtype,
+    }
+    return Request(
+        method="POST",
+        path=f"/v1/augment/{_segment(call.pipeline)}",
+        params={name: str(value) for name, value in params.items() if value is not None},
+        headers={"Content-Type": content_type, "Accept": _accept(call)},
+        body=body,
+    )
+
+
+def build_get(path: str) -> Request:
+    """A request for a JSON document."""
+    return Request("GET", path, {}, {"Accept": "application/json"})
+
+
+def build_describe(name: str) -> Request:
+    """The request for one pipeline's description."""
+    return build_get(f"/v1/pipelines/{_segment(name)}")
+
+
+def deadline_header(remaining_s: float | None) -> dict[str, str]:
+    """Tells the server how long its answer is waited for."""
+    if remaining_s is None:
+        return {}
+    return {TIMEOUT_MS_HEADER: str(min(max(1, int(remaining_s * 1000)), TIMEOUT_MS_LIMIT))}
+
+
+def _segment(name: str) -> str:
+    if name in ("", ".", ".."):
+        raise InvalidInput(f"{name!r} is no name of a pipeline")
+    return quote(name, safe="")
+
+
+def _accept(call: Call) -> str:
+    return (call.media_type or "*/*") if call.form == "bytes" else SAFETENSORS
+
+
+def _body(sources: Sequence[Source]) -> tuple[bytes, str]:
+    """The body and its content type: one image as it is, several as multipart/form-data."""
+    if len(sources) == 1:
+        return b"".join(sources[0].read()), sources[0].media_type
+    boundary = f"augserve-{secrets.token_hex(16)}"
+    chunks: list[bytes | memoryview] = []
+    for i, source in enumerate(sources):
+        disposition = f'form-data; name="{IMAGE_PART}"; filename="{i}"'
+        head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {source.media_type}\r\n\r\n"
+        chunks += [head.encode(), *source.read(), b"\r\n"]
+    return b"".join([*chunks, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"

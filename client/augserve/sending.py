@@ -1,0 +1,92 @@
+"""What both clients do around sending: their settings, requests in httpx's terms, and httpx's errors in ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+
+from augserve.errors import ConnectionFailed, InvalidInput, ResponseInvalid, Timeout
+from augserve.inputs import Images
+from augserve.jobs import Job
+from augserve.requests import Call, Request, deadline_header
+from augserve.retries import Attempts, Clock, Retries
+
+CONNECT_TIMEOUT_S = 5.0
+BASE_URL = "http://127.0.0.1:8000"
+TIMEOUT_S = 60.0
+CONCURRENCY = 4
+RETRIES = Retries()
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
+CLOCK = Clock()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a client was given, whichever way it sends."""
+
+    timeout_s: float | None
+    retries: Retries
+    images_per_request: int
+    bytes_per_request: int
+    clock: Clock
+    concurrency: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("images_per_request", "bytes_per_request", "concurrency"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+    def plan(self, call: Call, images: Images) -> Job:
+        """How the images of a call are sent."""
+        return Job.plan(call, images, self.images_per_request, self.bytes_per_request)
+
+    def attempts(self, timeout_s: float | None = None) -> Attempts:
+        """The tries of one request."""
+        return Attempts(self.retries, self.clock, self.timeout_s if timeout_s is None else timeout_s)
+
+    def one_attempt(self) -> Attempts:
+        """A single try."""
+        return Attempts(Retries(attempts=1), self.clock, self.timeout_s)
+
+
+def http_options(base_url: str, headers: Mapping[str, str] | None, limits: httpx.Limits) -> dict[str, Any]:
+    """Arguments of ``httpx.Client`` and ``httpx.AsyncClient``."""
+    if httpx.URL(base_url).scheme not in ("http", "https"):
+        raise InvalidInput(f"base_url is {base_url!r}; it begins with http:// or https://")
+    agent = {"User-Agent": f"augserve/{version('augserve')}"}
+    return {"base_url": base_url, "headers": {**agent, **(headers or {})}, "limits": limits, "timeout": None}
+
+
+def send_options(request: Request, remaining_s: float | None) -> dict[str, Any]:
+    """Arguments of ``build_request`` of httpx's clients."""
+    connect_s = CONNECT_TIMEOUT_S if remaining_s is None else min(CONNECT_TIMEOUT_S, remaining_s)
+    return {
+        "method": request.method,
+        "url": request.path,
+        "params": request.params,
+        "headers": {**request.headers, **deadline_header(remaining_s)},
+        "content": request.body,
+        "timeout": httpx.Timeout(remaining_s, connect=connect_s),
+    }
+
+
+@contextmanager
+def errors_converted() -> Iterator[None]:
+    """Raise our errors for httpx's."""
+    try:
+        yield
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as exc:
+        raise InvalidInput(f"the request cannot be sent: {exc}") from exc
+    except httpx.ConnectTimeout as exc:
+        raise ConnectionFailed(f"no connection within {CONNECT_TIMEOUT_S:g} s") from exc
+    except (httpx.TimeoutException, TimeoutError) as exc:
+        raise Timeout("no complete answer in time") from exc
+    except httpx.TransportError as exc:
+        raise ConnectionFailed(str(exc) or type(exc).__name__) from exc
+    except httpx.RequestError as exc:
+        raise ResponseInvalid(f"the answer cannot be read: {exc}") from exc
