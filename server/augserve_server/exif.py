@@ -91,8 +91,7 @@ def find_orientation(exif: bytes = b"", xmp: bytes = b"") -> int:
 
 
 def _exif_orientation(exif: bytes) -> int | None:
-    while exif.startswith(_EXIF_HEADER):
-        exif = exif[len(_EXIF_HEADER) :]
+    exif = exif.removeprefix(_EXIF_HEADER).removeprefix(_EXIF_HEADER)  # some cameras write it twice
     try:
         layout = Layout.read(exif)
         if layout is None:

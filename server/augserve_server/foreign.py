@@ -10,7 +10,7 @@ from augserve_server.errors import ImageCorrupt, ImageTruncated, ServiceError
 
 @contextmanager
 def foreign_errors(format: str) -> Iterator[None]:
-    """Raise ``ImageTruncated`` or ``ImageCorrupt`` for what Pillow raises on a bad file; its text goes to the log only."""
+    """Raise ``ImageTruncated`` or ``ImageCorrupt`` for what Pillow raises on a bad file; its own text is the cause."""
     try:
         yield
     except (ServiceError, MemoryError):

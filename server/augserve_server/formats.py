@@ -1,7 +1,7 @@
 """The image formats that are taken: how each is known by its first bytes, and what its header says.
 
-Readers look only at headers, and raise ``struct.error`` or ``IndexError`` where the data ends too early. They count what
-they step over, so that no file can make them walk for long.
+Readers look only at headers, and raise ``struct.error`` or ``IndexError`` where the data ends too early. They count
+what they step over, so that no file can make them walk for long.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def read_bmp(data: bytes) -> Header:
         return Header("BMP", width, height, 1)
     if size not in (40, 52, 56, 64, 108, 124):
         raise ImageCorrupt("BMP", f"its info header says it has {size} bytes")
-    width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
+    width, height, compression = struct.unpack_from("<ii4xI", data, 18)
     if compression not in (0, 3):
         raise FormatNotAllowed(f"a BMP of compression {compression}", ["BMP of compression 0 (none) or 3 (bit fields)"])
     return Header("BMP", max(width, 0), abs(height), 1)

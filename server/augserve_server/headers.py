@@ -13,8 +13,8 @@ from augserve_server.formats import FORMATS, Header
 class ImageLimits:
     """The largest image that is taken. All are inclusive.
 
-    ``max_frames`` is for animations and documents in PNG, WebP, AVIF and TIFF, of which the first frame is decoded; of a
-    GIF it always is.
+    ``max_frames`` is for animations and documents in PNG, WebP, AVIF and TIFF, of which the first frame is decoded; of
+    a GIF it always is.
     """
 
     max_bytes: int = 32 << 20
