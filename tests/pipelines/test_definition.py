@@ -396,6 +396,14 @@ def test_a_transform_of_ones_own_has_a_fingerprint_where_its_arguments_are_plain
         fingerprint("torchvision", InputRule(), [Brighter(abs)])
 
 
+def test_a_transform_without_a_constructor_has_no_arguments() -> None:
+    class Plain(Transform):
+        pass
+
+    assert repr(Plain()) == "Plain()"
+    assert list(canonical("torchvision", InputRule(), [Plain()])["transforms"][0].values()) == [{}]  # type: ignore[index, union-attr, call-overload]  # JSON
+
+
 def test_all_errors_are_the_engines_own() -> None:
     assert issubclass(InvalidPipeline, PipelinesError)
     with pytest.raises(ValueError, match="frozen"):

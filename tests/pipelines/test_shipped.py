@@ -1,0 +1,90 @@
+"""The pipelines that ship: they load, editors know their schema, and they are the recipes they are named for."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+import yaml
+
+from augserve_pipelines import InputRule, OutputSignature, Pipeline
+from augserve_pipelines.schema import pipeline_schema
+from factories import make_picture
+from oracle import v2
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs/pipelines"
+FILES = sorted(FOLDER.glob("*.yaml"))
+PICTURES = {"china": (300, 340), "astronaut": (512, 512), "flower": (427, 640), "coffee": (150, 100)}
+SEEDS = range(8)
+
+IMAGENET = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+CLIP = [
+    v2.ToDtype(torch.float32, scale=True),
+    v2.Normalize([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]),
+]
+BICUBIC = v2.InterpolationMode.BICUBIC
+
+# What each is in torchvision; it is given the picture as Pillow decodes it.
+RECIPES: dict[str, Callable[[], list[Any]]] = {
+    "imagenet_train": lambda: [v2.ToImage(), v2.RandomResizedCrop(224), v2.RandomHorizontalFlip(), *IMAGENET],
+    "imagenet_eval": lambda: [v2.ToImage(), v2.Resize(256), v2.CenterCrop(224), *IMAGENET],
+    "simclr": lambda: [
+        v2.ToImage(),
+        v2.RandomResizedCrop(224),
+        v2.RandomHorizontalFlip(),
+        v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
+        v2.RandomGrayscale(0.2),
+        v2.RandomApply([v2.GaussianBlur(23, (0.1, 2.0))], p=0.5),
+        *IMAGENET,
+    ],
+    "clip_eval": lambda: [v2.Resize(224, BICUBIC), v2.CenterCrop(224), v2.ToImage(), *CLIP],  # Pillow's own resize
+    "thumbnail": lambda: [v2.ToImage(), v2.Resize(256), v2.CenterCrop(256)],
+    "seed_example": lambda: [
+        v2.ToImage(),
+        v2.ToDtype(torch.uint8, scale=True),
+        v2.RandomResizedCrop((224, 224), antialias=True),
+        *IMAGENET,
+    ],
+}
+
+
+def test_these_pipelines_ship() -> None:
+    assert {path.stem for path in FILES} == set(RECIPES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_shipped_file_fits_the_schema_that_its_first_line_names(path: Path) -> None:
+    text = path.read_text()
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+    assert named is not None
+    assert (path.parent / named[1]).resolve() == FOLDER.parent / "pipeline.schema.json"
+    jsonschema.Draft202012Validator(pipeline_schema()).validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_shipped_pipeline_says_what_it_is_and_what_comes_out(path: Path) -> None:
+    pipeline = Pipeline.load(path)
+    assert pipeline.name == path.stem
+    assert pipeline.description
+    size, dtype = (256, "uint8") if path.stem == "thumbnail" else (224, "float32")
+    assert pipeline.signature() == OutputSignature(dtype, 3, size, size)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_pipeline_gives_the_bytes_of_its_recipe(name: str) -> None:
+    pipeline, recipe = Pipeline.load(FOLDER / f"{name}.yaml"), v2.Compose(RECIPES[name]())
+    pictures = [make_picture(which, size) for which, size in PICTURES.items() for _ in SEEDS]
+    seeds = [*SEEDS] * len(PICTURES)
+    batch = pipeline([v2.functional.pil_to_tensor(picture) for picture in pictures], seeds)
+    for index, (picture, seed) in enumerate(zip(pictures, seeds, strict=True)):
+        torch.manual_seed(seed)
+        assert torch.equal(batch[index], recipe(picture)), f"{picture.size}, seed {seed}"
+
+
+def test_only_the_thumbnail_lays_transparency_on_white() -> None:
+    rules = {path.stem: Pipeline.load(path).input for path in FILES}
+    assert rules.pop("thumbnail") == InputRule(alpha="white")
+    assert set(rules.values()) == {InputRule()}
