@@ -136,9 +136,8 @@ class _Reader:
             return None
         self.note_duplicates(node, place)
         if len(node.value) != 1:
-            keys = ", ".join(node.value)
             hint = "; are the parameters indented under the name?" if node.value else ""
-            self.note(node, place, f"a step is one transform, this has {len(node.value)} keys ({keys}){hint}")
+            self.note(node, place, f"a step is one transform, this has the keys {shown([*node.value])}{hint}")
             return None
         ((name, values),) = node.value.items()
         given = Node({}, values.line) if values.value is None else values
@@ -147,7 +146,7 @@ class _Reader:
     def transform(self, name: str, node: Node, line: int, place: str) -> Transform | None:
         kind = known_transforms().get(name)
         if kind is None:
-            self.note(node, place, f"no transform is named {name!r}{nearest(name, known_transforms())}")
+            self.note(node, place, f"no transform is named {shown(name)}{nearest(name, known_transforms())}")
             return None
         place = f"{place}.{name}"
         before = len(self.problems)
@@ -183,7 +182,7 @@ class _Reader:
         self.note_duplicates(node, place)
         for key, child in node.value.items():
             if key not in allowed:
-                self.note(child, _join(place, key), f"{owner} has no {key!r}{nearest(key, allowed)}")
+                self.note(child, _join(place, key), f"{owner} has no {shown(key)}{nearest(key, allowed)}")
         for key, parameter in allowed.items():
             if parameter.required and key not in node.value:
                 self.note(node, _join(place, key), f"is missing; it takes {words_of(parameter.annotation)}")
@@ -200,7 +199,8 @@ class _Reader:
 
 
 def _join(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key
+    name = key if key.isidentifier() and len(key) <= 80 else shown(key)  # what a text has for a key may be anything
+    return f"{place}.{name}" if place else name
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -177,10 +177,10 @@ def test_a_problem_has_its_parts() -> None:
         ("{transforms: [Identity], description: 3}", "x:1: description: 3 is not a string"),
         ("transforms: [3]", "x:1: transforms[0]: 3 is not a transform: write its name, or {name: parameters}"),
         ("transforms: [null]", "x:1: transforms[0]: null is not a transform: write its name, or {name: parameters}"),
-        ("transforms: [{}]", "x:1: transforms[0]: a step is one transform, this has 0 keys ()"),
+        ("transforms: [{}]", "x:1: transforms[0]: a step is one transform, this has the keys []"),
         (
             "transforms: [{RandomHorizontalFlip: null, p: 0.5}]",
-            "x:1: transforms[0]: a step is one transform, this has 2 keys (RandomHorizontalFlip, p); "
+            "x:1: transforms[0]: a step is one transform, this has the keys ['RandomHorizontalFlip', 'p']; "
             "are the parameters indented under the name?",
         ),
         (
@@ -208,6 +208,13 @@ def test_a_problem_has_its_parts() -> None:
 )
 def test_wrong_shapes_are_told_what_is_right(text: str, expected: str) -> None:
     assert the_problem(text) == expected
+
+
+def test_a_key_of_any_text_stays_on_one_short_line() -> None:
+    found = the_problem('{transforms: [Identity], "a\\nb": 1}')
+    assert found.startswith(r"x:1: 'a\nb': a pipeline has no 'a\nb'; allowed: ")
+    assert len(the_problem(f"{{transforms: [Identity], ? {'k' * 5000} : 1}}")) < 400
+    assert len(the_problem(f"transforms: [{'Resize' * 5000}]")) < 600
 
 
 def test_an_unknown_transform_without_a_near_name_is_told_all_there_are() -> None:
