@@ -1,13 +1,16 @@
 """The transforms of ``torchvision.transforms.v2`` under their names, for YAML, for pipelines and for eager use."""
 
 from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.transforms.affine import RandomAffine
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import Normalize, ToDtype, ToImage
 from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
+from augserve_pipelines.transforms.erasing import RandomErasing
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
 from augserve_pipelines.transforms.pad import Pad
 from augserve_pipelines.transforms.resize import Resize
+from augserve_pipelines.transforms.rotation import RandomRotation
 
 __all__ = [
     "CenterCrop",
@@ -16,12 +19,15 @@ __all__ = [
     "InterpolationMode",
     "Normalize",
     "Pad",
+    "RandomAffine",
     "RandomApply",
     "RandomChoice",
     "RandomCrop",
+    "RandomErasing",
     "RandomHorizontalFlip",
     "RandomOrder",
     "RandomResizedCrop",
+    "RandomRotation",
     "RandomTransform",
     "RandomVerticalFlip",
     "Resize",
