@@ -46,6 +46,7 @@ _PHOTOMETRIC = {
     "RGBA": Photometric.RGB,
     "CMYK": Photometric.CMYK,
 }
+_EXACT_IN = {"1": "L", "La": "LA", "RGBa": "RGBA", "I;16B": "I;16", "I;16L": "I;16", "I;16N": "I;16"}
 _MODE_OF_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -146,18 +147,21 @@ def _from_picture(picture: Picture) -> Source:
 
 
 def _exact_mode(picture: Picture) -> str:
-    """The mode to send ``picture`` in, with nothing lost."""
+    """The mode to send ``picture`` in, with nothing lost that a file could hold."""
     if picture.mode in _PHOTOMETRIC:
         return picture.mode
-    if picture.mode == "1":
-        return "L"
+    if picture.mode in _EXACT_IN:
+        return _EXACT_IN[picture.mode]
     if picture.mode in ("F", "I"):
         raise InvalidInput(f"a Pillow image of mode {picture.mode} has no range; convert it to L, I;16 or RGB first")
     return "RGBA" if picture.has_transparency_data else "RGB"
 
 
 def _pixels_of_picture(picture: Picture, mode: str) -> NDArray[Any]:
-    pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+    if mode == "I;16":  # of either byte order; Pillow 13 converts one to the other wrongly
+        pixels = np.asarray(picture).astype("<u2")
+    else:
+        pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 

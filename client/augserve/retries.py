@@ -35,7 +35,7 @@ class Retries:
 
     def delay_s(self, failures: int, retry_after_s: float | None = None) -> float:
         """Seconds to wait after ``failures`` failures in a row (1 or more)."""
-        jitter = self.draw() * min(self.backoff_limit_s, self.backoff_s * 2.0 ** (failures - 1))
+        jitter = self.draw() * min(self.backoff_limit_s, self.backoff_s * 2.0 ** min(failures - 1, 64))
         return jitter + min(retry_after_s or 0.0, self.retry_after_limit_s)
 
 
