@@ -1,8 +1,5 @@
 # Every target prepares what it needs: `make serve` and `make test` work in a fresh clone.
 
-HOST ?= 127.0.0.1
-PORT ?= 8000
-DEVICE ?= auto
 WORKERS ?= 2
 
 BIN := .venv/bin
@@ -11,6 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet
+
+# A flag for a variable that was given to make; HOST is set in some shells' environments and means something else there.
+flag = $(if $(filter command,$(origin $(2))),--$(1) $($(2)))
 
 FIND_PYTHON := for python in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
@@ -23,8 +23,8 @@ help: ## Say what the targets are.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 .PHONY: serve
-serve: .venv/.serve ## Start the server; HOST, PORT and DEVICE (auto, cpu, cuda:0) can be set: make serve PORT=9000
-	@exec $(BIN)/augserve serve --host $(HOST) --port $(PORT) --device $(DEVICE)
+serve: .venv/.serve ## Start the server: make serve, make serve PORT=9000 HOST=0.0.0.0 DEVICE=cpu
+	@exec $(BIN)/augserve serve $(call flag,host,HOST) $(call flag,port,PORT) $(call flag,device,DEVICE)
 
 .PHONY: test
 test: .venv/.develop ## Run everything that CI checks.
@@ -33,11 +33,16 @@ test: .venv/.develop ## Run everything that CI checks.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python scripts/generate.py --check
 	$(BIN)/pytest --numprocesses $(WORKERS)
 
 .PHONY: bench
 bench: .venv/.develop ## Measure speed side by side with torchvision, on the screen and in a CSV file.
 	$(BIN)/python -m benchmarks
+
+.PHONY: docs
+docs: .venv/.develop ## Write the generated files: docs/transforms.md, the JSON Schema, configs/server.yaml.
+	$(BIN)/python scripts/generate.py
 
 .PHONY: format
 format: .venv/.develop ## Format the code and mend what the linter can.
