@@ -52,12 +52,11 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
         chunk = len(images)
     starts = range(0, len(images), chunk or CHUNK)
     work = [slice(start, start + starts.step) for start in starts]
-    run_chunk = lambda rows: _run_chunk(plan, images, rows, result)  # noqa: E731
     if device.type == "cpu":
-        in_threads(run_chunk, work)
+        in_threads(lambda rows: _run_chunk(plan, images, rows, result), work)
     else:
         for rows in work:
-            run_chunk(rows)
+            _run_chunk(plan, images, rows, result)
     return Batch(result.blocks)
 
 
@@ -86,7 +85,7 @@ def pool() -> ThreadPoolExecutor:
         threads.submit(int)
     ready.wait()
     torch.set_num_threads(before)
-    os.register_at_fork(after_in_child=pool.cache_clear)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=lambda: pool.cache_clear())  # threads do not survive a fork
     return threads
 
 

@@ -54,9 +54,9 @@ class Lanes:
 
     def uniform(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
         """``torch.empty(1).uniform_(low, high)`` of every lane; ``low`` and ``high`` may be ``[N]`` arrays."""
-        low, high = np.float32(low), np.float32(high)
+        low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
         # ATen's u * (high - low) + low is one fused multiply-add; the product is exact in double, so one rounding too.
-        wide = self.rand().astype(np.float64) * np.subtract(high, low, dtype=np.float32) + low
+        wide: NDArray[np.float64] = self.rand().astype(np.float64) * (high - low) + low
         return wide.astype(np.float32)
 
     def integers(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
@@ -71,7 +71,8 @@ class Lanes:
         if wide.any():
             pairs = self[wide]._words(2).astype(np.uint64)
             values[wide] = pairs[:, 0] << np.uint64(32) | pairs[:, 1]
-        return low + (values % span.astype(np.uint64)).astype(np.int64)
+        drawn: NDArray[np.int64] = (values % span.astype(np.uint64)).astype(np.int64)
+        return low + drawn
 
     def permutation(self, count: int) -> NDArray[np.int64]:
         """``torch.randperm(count)`` of every lane, ``[N, count]``."""
@@ -96,7 +97,7 @@ class Lanes:
         where the generator ends.
         """
         results = []
-        for i, row in enumerate(self._rows):
+        for i, row in enumerate(self._rows.tolist()):
             generator = self._streams.generator(row)
             results.append(draw(generator, i))
             self._streams.resume(row, generator)
@@ -146,9 +147,8 @@ class _Streams:
         if len(rows) and used.max() + count > self._block.shape[1]:
             self._grow(int(used.max()) + count)
         self._used[rows] += count
-        if count == 1:
-            return self._block[rows, used][:, None]
-        return self._block[rows[:, None], used[:, None] + np.arange(count)]
+        taken: NDArray[np.uint32] = self._block[rows[:, None], used[:, None] + np.arange(count)]
+        return taken
 
     def generator(self, row: int) -> torch.Generator:
         generator, origin = torch.Generator(), self._origins[row]
@@ -189,11 +189,11 @@ def _mersenne_twister() -> np.random.RandomState:
     return source
 
 
-def _numpy_state(state: torch.Tensor) -> tuple[str, NDArray[np.uint32], int]:
+def _numpy_state(state: torch.Tensor) -> tuple[str, NDArray[np.uint32], int, int, float]:
     raw = state.numpy().tobytes()
     left, following = int.from_bytes(raw[_LEFT], "little"), int.from_bytes(raw[_NEXT], "little")
     key = np.frombuffer(raw[_KEY], np.uint64).astype(np.uint32)
-    return "MT19937", key, 624 if left == 1 else following
+    return "MT19937", key, 624 if left == 1 else following, 0, 0.0
 
 
 def _unit(words: NDArray[np.uint32]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ class Op:
 
     def __getitem__(self, rows: Any) -> Self:
         """The same op for some of its rows: a mask or indices."""
-        names = _array_fields(type(self))
+        names = _array_fields(type(self))  # type: ignore[arg-type]  # mypy takes the instances' __hash__ for the class's
         return replace(self, **{name: getattr(self, name)[rows] for name in names}) if names else self
 
     def frames(self, frames: Frames) -> Frames:

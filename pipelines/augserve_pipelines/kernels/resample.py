@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import PIL
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ _PILLOW_FILTERS = {
     InterpolationMode.BICUBIC: Image.Resampling.BICUBIC,
 }
 _PILLOW_PRECISION = 22  # bits of a weight's fraction
+_PILLOW_MAY_GO_DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 _INT16_WEIGHTS = 1 << 15
 
 
@@ -52,15 +54,17 @@ def resize_image(
 def resize_uint8(
     image: Tensor, size: tuple[int, int], interpolation: InterpolationMode, antialias: bool, parity: Parity
 ) -> Tensor:
-    """The integer arithmetic of both: weights in fixed point, uint8 between the passes, across and then down.
+    """The integer arithmetic of both: weights in fixed point, uint8 between the passes.
 
     ``image`` is ``[N, C, H, W]`` uint8 on any device. torch gives its int16 weights the most bits that the greatest of
-    them leaves free; Pillow always takes 22.
+    them leaves free; Pillow always takes 22. Both go across and then down, but for Pillow from 13 on where the height
+    shrinks by more than twice the pixels that the width does.
     """
     across = axis_table(image.shape[-1], size[1], interpolation, antialias, parity)
     down = axis_table(image.shape[-2], size[0], interpolation, antialias, parity)
-    narrowed = image if across is None else _along_width(image, across)
-    return narrowed if down is None else _along_width(narrowed.mT, down).mT.contiguous()
+    if parity == "pillow" and _PILLOW_MAY_GO_DOWN_FIRST and _shrinks_mostly_in_height(image, size):
+        return _along_width(_along_height(image, down), across)
+    return _along_height(_along_width(image, across), down)
 
 
 class AxisTable:
@@ -126,7 +130,18 @@ def _pillow_resize(pixels: Tensor, size: tuple[int, int], interpolation: Interpo
     return torch.from_numpy(np.stack(resized)).to(pixels.dtype)
 
 
-def _along_width(image: Tensor, table: AxisTable) -> Tensor:
+def _shrinks_mostly_in_height(image: Tensor, size: tuple[int, int]) -> bool:
+    rows, columns = image.shape[-2] - size[0], image.shape[-1] - size[1]
+    return rows > 0 and rows > 2 * columns
+
+
+def _along_height(image: Tensor, table: AxisTable | None) -> Tensor:
+    return image if table is None else _along_width(image.mT, table).mT.contiguous()
+
+
+def _along_width(image: Tensor, table: AxisTable | None) -> Tensor:
+    if table is None:
+        return image
     sums = torch.full((*image.shape[:-1], len(table.starts)), 1 << (table.precision - 1), device=image.device)
     for tap, weights in enumerate(table.weights.T):
         columns = np.minimum(table.starts + tap, image.shape[-1] - 1)  # past the last tap the weight is 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,14 @@ class Transform(nn.Module):
     keeps them all, defaults included. ``draw`` is the one method to write.
     """
 
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] = MappingProxyType({})  # of a subclass without a constructor
+    inplace: bool = False  # whether eager use writes into the image that it is given; pipelines never do
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            cls.__init__ = validated(cls.__init__)  # type: ignore[method-assign]  # every constructor is checked alike
+            # every constructor is checked alike
+            cls.__init__ = validated(cls.__init__)  # type: ignore[method-assign, assignment]
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         """The op for N samples: one row each, drawn from the sample's own lane, in torchvision's order of draws."""
@@ -51,7 +54,8 @@ class Transform(nn.Module):
         place = _image_place(leaves, type(self).__name__)
         image = leaves[place]
         op = self.draw(GlobalLane(), Frames.of([image]))
-        leaves[place] = op.image(image.unsqueeze(0)).squeeze(0)
+        result = op.image(image.unsqueeze(0)).squeeze(0)
+        leaves[place] = image.copy_(result) if self.inplace else result
         return pytree.tree_unflatten(leaves, structure)
 
     def extra_repr(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,11 +36,10 @@ _ATTEMPTS = 10  # of RandomResizedCrop, as in torchvision
 
 
 def crop_image(image: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    """The window of ``[..., C, H, W]`` whose corner is at ``top``, ``left`` (pixels); zeros where it leaves the image."""
-    H, W = image.shape[-2:]
+    """The window of ``[..., C, H, W]`` from ``top``, ``left`` on, in pixels; zeros where it leaves the image."""
     bottom, right = top + height, left + width
     inside = image[..., max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if top >= 0 and left >= 0 and bottom <= H and right <= W:
+    if top >= 0 and left >= 0 and bottom <= image.shape[-2] and right <= image.shape[-1]:
         return inside
     above, before = min(max(-top, 0), height), min(max(-left, 0), width)
     return F.pad(inside, [before, width - before - inside.shape[-1], above, height - above - inside.shape[-2]])
@@ -134,8 +134,8 @@ class RandomCrop(Transform):
             height, width = frames.heights[small[0]], frames.widths[small[0]]
             padded = "padded image" if self.padding else "image"
             raise InvalidInput(
-                f"RandomCrop takes a window of {self.size[0]} x {self.size[1]} pixels (height x width), and the {padded} "
-                f"has {height} x {width}; a larger image, padding or pad_if_needed is needed"
+                f"RandomCrop takes a window of {self.size[0]} x {self.size[1]} pixels (height x width), and the "
+                f"{padded} has {height} x {width}; a larger image, padding or pad_if_needed is needed"
             )
 
 
@@ -151,6 +151,9 @@ class RandomResizedCrop(Transform):
         ratio: the least and the greatest width / height of the window.
         interpolation: how to resize.
         antialias: whether to average over what a pixel covers when the window shrinks (bilinear and bicubic only).
+
+    Raises:
+        InvalidInput: no window of a ratio in range has pixels, as in an image one pixel wide.
     """
 
     def __init__(
@@ -186,6 +189,7 @@ class RandomResizedCrop(Transform):
             waiting = waiting[~fits]
             if not len(waiting):
                 break
+        _check_windows(height, width, frames)
         return top, left, height, width
 
     def _candidates(self, lanes: Lanes, frames: Frames) -> tuple[IntArray, IntArray]:
@@ -205,18 +209,27 @@ class RandomResizedCrop(Transform):
         return (frames.heights - height) // 2, (frames.widths - width) // 2, height, width
 
 
+def _check_windows(height: IntArray, width: IntArray, frames: Frames) -> None:
+    empty = np.flatnonzero((height < 1) | (width < 1))
+    if len(empty):
+        size = f"{frames.heights[empty[0]]} x {frames.widths[empty[0]]}"
+        raise InvalidInput(f"RandomResizedCrop finds no window of its ratio in {size} pixels (height x width)")
+
+
 def _fits(size: tuple[IntArray, IntArray], frames: Frames) -> BoolArray:
     height, width = size
     return (width > 0) & (width <= frames.widths) & (height > 0) & (height <= frames.heights)
 
 
-def _rounded(values: NDArray[np.float64]) -> IntArray:
-    return np.rint(values).astype(np.int64)  # half to even, as Python's round
+def _rounded(values: NDArray[np.floating[Any]]) -> IntArray:
+    rounded: IntArray = np.rint(values).astype(np.int64)  # half to even, as Python's round
+    return rounded
 
 
 def _middle(outer: IntArray, inner: IntArray) -> IntArray:
     """Where a window begins that lies in the middle; negative where the image must be padded before it."""
-    return np.where(inner > outer, -((inner - outer) // 2), _rounded((outer - inner) / 2))
+    starts: IntArray = np.where(inner > outer, -((inner - outer) // 2), _rounded((outer - inner) / 2))
+    return starts
 
 
 def _place(lanes: Lanes, outer: IntArray, inner: int) -> IntArray:

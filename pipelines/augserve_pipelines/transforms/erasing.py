@@ -13,7 +13,7 @@ from torch import Tensor
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.lanes import GlobalLane, Lanes
+from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Op, Select
 from augserve_pipelines.parameters import ErasedArea, ErasedValue, Flag, Probability, Ratio
 from augserve_pipelines.transforms.base import RandomTransform
@@ -51,10 +51,9 @@ class Erase(Op):
     height: IntArray
     width: IntArray
     values: TensorArray  # [N], of tensors [C, height, width] or [1 or C, 1, 1]
-    inplace: bool = False
 
     def image(self, x: Tensor) -> Tensor:
-        erased = x if self.inplace else x.clone()
+        erased = x.clone()
         self._erase(erased)
         return erased
 
@@ -110,10 +109,7 @@ class RandomErasing(RandomTransform):
         top, left = np.zeros_like(height), np.zeros_like(width)
         top[found] = lanes[found].integers(0, frames.heights[found] - height[found] + 1)
         left[found] = lanes[found].integers(0, frames.widths[found] - width[found] + 1)
-        # Eager use may write into its input, which is the caller's wish; the images of a pipeline are not its own.
-        inplace = self.inplace and isinstance(lanes, GlobalLane)
-        erase = Erase(top[found], left[found], height[found], width[found], values, inplace)
-        return Select(found, erase)
+        return Select(found, Erase(top[found], left[found], height[found], width[found], values))
 
     def _check_value(self, frames: Frames) -> None:
         unlike = frames.channels[frames.channels != len(self.value)]

@@ -174,6 +174,7 @@ def _short_and_long(
     short: IntArray, long: IntArray, wanted: int | None, max_size: int | None
 ) -> tuple[IntArray, IntArray]:
     if wanted is None:
+        assert max_size is not None  # checked by Resize
         return _truncated(max_size * short / long), np.full(len(short), max_size)
     new_long = _truncated(wanted * long / short)
     new_short = np.full(len(short), wanted)

@@ -1,0 +1,88 @@
+"""Fused gives the bytes of unfused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from parity import assert_same, make_images
+
+from augserve_pipelines import Frames, Pipeline
+from augserve_pipelines import transforms as T
+from augserve_pipelines.batch import Batch
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import Chain, Op, Select
+from augserve_pipelines.plan import flat, plan
+from augserve_pipelines.transforms.conversion import CastTo, Finish, Standardize
+from augserve_pipelines.transforms.crop import Crop
+from augserve_pipelines.transforms.flip import FlipX
+from augserve_pipelines.transforms.resize import Resample, ResizeTo
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "unfused", "fused"),
+    [
+        ([T.RandomResizedCrop(32)], [Crop, ResizeTo], [Resample]),
+        ([T.RandomResizedCrop(32), T.RandomHorizontalFlip(1.0)], [Crop, ResizeTo, FlipX], [Resample]),
+        ([T.RandomResizedCrop(32), T.RandomHorizontalFlip()], [Crop, ResizeTo, Select], [Resample]),
+        (
+            [T.Resize(40), T.CenterCrop(20), T.RandomHorizontalFlip(), T.RandomHorizontalFlip()],
+            [ResizeTo, Crop, Select, Select],
+            [Resample],
+        ),
+        ([T.Resize(40), T.CenterCrop((20, 400))], [ResizeTo, Crop], [ResizeTo, Crop]),  # which leaves the image
+        ([T.Resize(40), T.RandomHorizontalFlip(1.0), T.CenterCrop(20)], [ResizeTo, FlipX, Crop], [Resample, Crop]),
+        ([T.RandomResizedCrop(32), *FINISH], [Crop, ResizeTo, CastTo, Standardize], [Resample]),
+        ([T.Resize(32), *FINISH], [ResizeTo, CastTo, Standardize], [Resample]),
+        ([*FINISH, T.Resize(32)], [CastTo, Standardize, ResizeTo], [Finish, ResizeTo]),
+        (
+            [T.Resize(50), T.Resize(32), T.RandomVerticalFlip(1.0)],
+            [ResizeTo, ResizeTo, None],
+            [ResizeTo, ResizeTo, None],  # two interpolations are never merged
+        ),
+        ([T.ToDtype(torch.float32), *FINISH[1:]], [CastTo, Standardize], [CastTo, Standardize]),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_fused_equals_unfused(
+    steps: list[T.Transform], unfused: list[type[Op]], fused: list[type[Op]], dtype: torch.dtype
+) -> None:
+    images = make_images(dtype)
+    frames, lanes = Frames.of(images), Lanes(range(len(images)))
+    drawn = Chain(tuple(flat(T.Compose(steps).draw(lanes, frames))))
+    planned = plan(drawn, frames)
+    if dtype == torch.uint8:
+        assert _kinds(drawn.ops, unfused) == unfused
+        assert _kinds(planned.ops, fused) == fused
+    plainly = drawn.run(Batch.of(images))
+    fusedly = Pipeline(steps)(images, range(len(images)))
+    assert planned.outputs.keys() == drawn.frames(frames).keys()
+    for i in range(len(images)):
+        assert_same(fusedly[i], plainly[i], f"image {i}")
+
+
+def test_nothing_is_left_of_steps_that_change_nothing() -> None:
+    images = make_images()
+    pipeline = Pipeline([T.Identity(), T.ToDtype(torch.uint8, scale=True), T.RandomHorizontalFlip(0.0)])
+    assert pipeline.plan(Frames.of(images), range(len(images))).ops == ()
+    batch = pipeline(images, range(len(images)))
+    for i, image in enumerate(images):
+        assert_same(batch[i], image, f"image {i}")
+        assert batch[i].data_ptr() != image.data_ptr()
+
+
+def test_planning_is_pure() -> None:
+    images = make_images()
+    frames = Frames.of(images)
+    op = T.Compose([T.RandomResizedCrop(32), T.RandomHorizontalFlip()]).draw(Lanes(range(len(images))), frames)
+    before = [array.copy() for array in (frames.heights, frames.widths)]
+    once, twice = plan(op, frames), plan(op, frames)
+    assert np.array_equal(once.ops[0].flip, twice.ops[0].flip)
+    assert np.array_equal(before, [frames.heights, frames.widths])
+
+
+def _kinds(ops: tuple[Op, ...], like: list[type[Op] | None]) -> list[type[Op] | None]:
+    return [None if i < len(like) and like[i] is None else type(op) for i, op in enumerate(ops)]
