@@ -1,0 +1,108 @@
+"""The app: the service wired to its endpoints, and the process that serves it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from augserve.wire import JPEG
+from augserve_server.answers import problem_answer
+from augserve_server.errors import (
+    MethodNotAllowed,
+    ParameterInvalid,
+    ParameterUnknown,
+    RequestError,
+    RouteNotFound,
+    ServiceError,
+)
+from augserve_server.logs import configure_logging
+from augserve_server.negotiation import media_types
+from augserve_server.openapi import DESCRIPTION, document, package_version
+from augserve_server.replies import Reply
+from augserve_server.routes import augment, health, pipelines
+from augserve_server.service import Service
+from augserve_server.serving import Server
+from augserve_server.settings import Settings, shipped_configs
+from augserve_server.visits import Visits, visit_of
+
+__all__ = ["create_app", "serve"]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """An ASGI app of its own: nothing is shared with other apps in the process.
+
+    Raises InvalidSettings or NoPipelines where there is nothing to serve, or nowhere to run it.
+    """
+    service = Service(settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(title="augserve", version=package_version(), description=DESCRIPTION, lifespan=lifespan)
+    app.state.service = service
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # the way FastAPI documents
+    for module in (augment, pipelines, health):
+        app.include_router(module.router)
+    for kind in (ServiceError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _problem)
+    app.add_middleware(Visits, service=service)
+    return app
+
+
+async def _problem(request: Request, exc: Exception) -> Response:
+    error = _as_ours(request, exc)
+    request.app.state.service.metrics.failure(error.slug)
+    return Reply(problem_answer(error, visit_of(request).id))
+
+
+def _as_ours(request: Request, exc: Exception) -> ServiceError:
+    match exc:
+        case ServiceError():
+            return exc
+        case RequestValidationError():
+            return _parameter_error(exc.errors()[0])
+        case HTTPException(status_code=405):
+            allowed = (exc.headers or {}).get("Allow", "")
+            return MethodNotAllowed(request.method, request.url.path, allowed.split(", "))
+        case HTTPException(status_code=404):
+            return RouteNotFound(request.url.path)
+    return RequestError(str(exc))
+
+
+def _parameter_error(error: Mapping[str, Any]) -> ServiceError:
+    """FastAPI's words for a parameter that is wrong, in ours."""
+    field = str(error["loc"][-1])
+    if error["type"] == "extra_forbidden":
+        return ParameterUnknown(field, list(augment.AugmentQuery.model_fields))
+    return ParameterInvalid(field, error["input"], augment.REQUIREMENTS.get(field, error["msg"]))
+
+
+def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted. ``on_start`` is told the address, as a URL.
+
+    Raises StartError where the service cannot be set up, OSError where the address cannot be had.
+    """
+    configure_logging(settings)
+    app = create_app(settings)
+    Server(app, settings, on_start or partial(_greet, app.state.service)).run()
+
+
+def _greet(service: Service, url: str) -> None:
+    names = sorted(served.name for served in service.catalog)
+    print(f"augserve {package_version()} with {len(names)} pipelines on {service.executor.device}: {url} ({url}/docs)")
+    photograph = shipped_configs() / "samples" / "chelsea.jpg"
+    pictures = sorted(served.name for served in service.catalog if JPEG in media_types(served.signature))
+    if photograph.is_file() and pictures:
+        where = f"{url}/v1/augment/{pictures[0]}?seed=1"
+        print(f"try: curl --data-binary @{photograph} '{where}' -o augmented.jpg")
+    sys.stdout.flush()

@@ -1,0 +1,203 @@
+"""The batcher: samples wait while the device is busy, and go together when it is free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from time import perf_counter
+from typing import Protocol
+
+from torch import Tensor
+
+from augserve_server.catalog import Served
+from augserve_server.errors import ServiceError
+from augserve_server.metrics import Metrics
+
+
+class Close(StrEnum):
+    """Why a batch took no more samples."""
+
+    FULL = "full"  # it has as many samples as a batch may
+    COST = "cost"  # the next sample would make it too many megapixels
+    IDLE = "idle"  # the device was free and nothing else waited
+    WAIT = "wait"  # its oldest sample had waited for max_wait_ms
+    DRAIN = "drain"  # the server is stopping
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Bounds of one batch, and how long an idle device waits for more."""
+
+    images: int
+    pixels: int
+    max_wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A result, and how its batch went."""
+
+    result: Tensor  # [C, h, w]
+    batch_size: int
+    close: Close
+    queued_s: float
+    run_s: float
+
+
+Outcome = asyncio.Future[Ran | ServiceError]
+"""What comes of a sample, failures too; cancelled once nobody wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One result to compute: an image under a seed."""
+
+    image: Tensor  # [C, H, W]
+    seed: int
+    outcome: Outcome
+    submitted: float  # seconds of perf_counter
+
+    @property
+    def pixels(self) -> int:
+        """What it costs: the pixels of its source image."""
+        return self.image.shape[-1] * self.image.shape[-2]
+
+
+class Runs(Protocol):
+    """What computes a batch: the device executor."""
+
+    async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
+        """One result, or the error of that sample alone, for each image."""
+
+
+class Batcher:
+    """Work-conserving: an idle device gets what there is at once (unless told to wait), a busy one collects.
+
+    Each pipeline has its own queue; the queues take turns. Used from the event loop only; ``run`` is the task that
+    feeds the device, and whoever starts it cancels it.
+    """
+
+    def __init__(self, executor: Runs, limits: BatchLimits, metrics: Metrics) -> None:
+        self._executor = executor
+        self._limits = limits
+        self._metrics = metrics
+        self._queues: OrderedDict[Served, _Queue] = OrderedDict()
+        self._changed = asyncio.Event()
+        self._draining = False
+
+    def submit(self, served: Served, image: Tensor, seed: int) -> Outcome:
+        """Queue a sample; its outcome is set when its batch is done."""
+        outcome: Outcome = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(served, _Queue(self._limits)).add(_Sample(image, seed, outcome, perf_counter()))
+        self._changed.set()
+        return outcome
+
+    def withdraw(self, served: Served, outcomes: Iterable[Outcome]) -> None:
+        """Nobody wants these any more: those that still wait are never computed."""
+        queue = self._queues.get(served)
+        for outcome in outcomes:
+            outcome.cancel()
+            if queue is not None:
+                queue.drop(outcome)
+        if queue is not None and not queue:
+            del self._queues[served]
+
+    def drain(self) -> None:
+        """Wait for nothing from now on: no more work is coming."""
+        self._draining = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Feed the device, one batch after another."""
+        while True:
+            served, samples, close = await self._next_batch()
+            await self._compute(served, samples, close)
+
+    async def _next_batch(self) -> tuple[Served, list[_Sample], Close]:
+        while True:
+            now = perf_counter()
+            for served, queue in self._queues.items():
+                if self._draining or queue.due(now):
+                    return served, *self._take(served, queue)
+            wait = min((queue.due_at for queue in self._queues.values()), default=None)
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if wait is None else wait - now):
+                    await self._changed.wait()
+
+    def _take(self, served: Served, queue: _Queue) -> tuple[list[_Sample], Close]:
+        samples, close = queue.take()
+        self._queues.move_to_end(served)  # the others' turn
+        if not queue:
+            del self._queues[served]
+        return samples, Close.DRAIN if self._draining and close in (Close.IDLE, Close.WAIT) else close
+
+    async def _compute(self, served: Served, samples: Sequence[_Sample], close: Close) -> None:
+        self._metrics.batch(served.name, len(samples), close)
+        began = perf_counter()
+        results = await self._executor.run(
+            served, [sample.image for sample in samples], [sample.seed for sample in samples]
+        )
+        run_s = perf_counter() - began
+        for sample, result in zip(samples, results, strict=True):
+            if sample.outcome.done():
+                self._metrics.wasted("run", sample.pixels)
+            elif isinstance(result, ServiceError):
+                sample.outcome.set_result(result)
+            else:
+                queued_s = began - sample.submitted
+                sample.outcome.set_result(Ran(result, len(samples), close, queued_s, run_s))
+
+
+class _Queue:
+    """The samples that wait for one pipeline, oldest first."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self._samples: OrderedDict[Outcome, _Sample] = OrderedDict()
+        self._pixels = 0
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def add(self, sample: _Sample) -> None:
+        self._samples[sample.outcome] = sample
+        self._pixels += sample.pixels
+
+    def drop(self, outcome: Outcome) -> None:
+        """Take a sample out, if it still waits."""
+        sample = self._samples.pop(outcome, None)
+        if sample is not None:
+            self._pixels -= sample.pixels
+
+    @property
+    def due_at(self) -> float:
+        """When the oldest sample will have waited for as long as it may."""
+        return next(iter(self._samples.values())).submitted + self._limits.max_wait_s
+
+    def due(self, now: float) -> bool:
+        """Whether a batch should go now: enough for a full one, or no more time to wait."""
+        return len(self) >= self._limits.images or self._pixels >= self._limits.pixels or now >= self.due_at
+
+    def take(self) -> tuple[list[_Sample], Close]:
+        """The next batch, and why it is not larger."""
+        taken: list[_Sample] = []
+        close = self._fill(taken)
+        for sample in taken:
+            self.drop(sample.outcome)
+        return taken, close
+
+    def _fill(self, taken: list[_Sample]) -> Close:
+        pixels = 0
+        for sample in self._samples.values():
+            pixels += sample.pixels
+            if taken and pixels > self._limits.pixels:
+                return Close.COST
+            taken.append(sample)
+            if len(taken) == self._limits.images:
+                return Close.FULL
+        return Close.WAIT if self._limits.max_wait_s else Close.IDLE

@@ -1,0 +1,170 @@
+"""The named pipelines: loaded from a folder, swapped whole when their files change."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from watchfiles import awatch
+
+from augserve_pipelines import InvalidPipeline, OutputSignature, Pipeline, Problem
+from augserve_server.errors import NoPipelines, PipelineNotFound
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+SUFFIXES = (".yaml", ".yml")
+# A change is taken up once the folder has been quiet for this long: editors write, rename and write again.
+QUIET_MS = 100
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """A pipeline as it is served. A request keeps the one that it began with, whatever happens to the file."""
+
+    name: str
+    pipeline: Pipeline
+    revision: int
+    loaded_at: datetime
+    signature: OutputSignature = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signature", self.pipeline.signature())
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is known of one file: its content as last read, what serves, and what is wrong with the content."""
+
+    digest: bytes
+    served: Served | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """One consistent state of the folder; replaced, never changed."""
+
+    entries: Mapping[str, _Entry] = field(default_factory=dict)  # by file name
+    served: Mapping[str, Served] = field(default_factory=dict)  # by pipeline name
+    problems: tuple[Problem, ...] = ()
+
+
+class Catalog:
+    """The pipelines of a folder. Reading is safe from any thread; ``refresh`` is for one thread at a time."""
+
+    def __init__(
+        self,
+        folder: Path,
+        warm_up: Callable[[Pipeline], None],
+        on_reload: Callable[[str], None] = lambda outcome: None,
+    ) -> None:
+        self._folder = folder
+        self._warm_up = warm_up
+        self._on_reload = on_reload
+        self._snapshot = _Snapshot()
+
+    def __getitem__(self, name: str) -> Served:
+        served = self._snapshot.served
+        if name not in served:
+            raise PipelineNotFound(name, sorted(served))
+        return served[name]
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(self._snapshot.served.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._snapshot.served
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the files as they are now; their last good versions serve on."""
+        return self._snapshot.problems
+
+    def load(self) -> None:
+        """Read the folder for the first time. Raises NoPipelines where there is nothing to serve."""
+        if not self._folder.is_dir():
+            raise NoPipelines(f"there is no folder {str(self._folder)!r} of pipelines")
+        self.refresh()
+        if not self._snapshot.served:
+            wrong = "".join(f"\n  {problem}" for problem in self.problems)
+            raise NoPipelines(f"there is no pipeline (*.yaml) to serve in the folder {str(self._folder)!r}{wrong}")
+
+    def refresh(self) -> None:
+        """Read what has changed in the folder since the last time, and swap it in. Blocking."""
+        try:
+            files = sorted(path for path in self._folder.iterdir() if _is_pipeline_file(path))
+        except OSError as exc:
+            logger.error("the folder of pipelines cannot be read; serving on: %s", exc)
+            return
+        before = self._snapshot
+        entries = {path.name: self._entry(path, before.entries.get(path.name)) for path in files}
+        self._log_removed(before, entries)
+        self._snapshot = _publish(entries)
+
+    async def watch(self) -> None:
+        """Refresh whenever something in the folder changes, until cancelled."""
+        async for _ in awatch(self._folder, watch_filter=None, recursive=False, step=QUIET_MS, debounce=500):
+            await asyncio.to_thread(self.refresh)
+
+    def _entry(self, path: Path, before: _Entry | None) -> _Entry:
+        try:
+            digest = hashlib.sha256(path.read_bytes()).digest()
+        except OSError as exc:
+            return self._refuse(b"", before, (Problem(path.name, "", str(exc.strerror)),))
+        if before is not None and before.digest == digest:
+            return before
+        try:
+            served = self._load(path, before.served if before else None)
+        except InvalidPipeline as exc:
+            return self._refuse(digest, before, exc.problems)
+        self._on_reload("good")
+        logger.info("pipeline %s is loaded, revision %d", served.name, served.revision)
+        return _Entry(digest, served)
+
+    def _load(self, path: Path, before: Served | None) -> Served:
+        if not NAME.fullmatch(path.stem):
+            raise InvalidPipeline([Problem(path.name, "", f"{path.stem!r} is no name: use A-Z a-z 0-9 . _ -")])
+        pipeline = Pipeline.load(path)
+        try:
+            self._warm_up(pipeline)
+        except Exception as exc:  # whatever it is, it is the file's: the server and its other pipelines go on
+            logger.warning("pipeline %s failed on its first image", path.stem, exc_info=exc)
+            raise InvalidPipeline([Problem(path.name, "", f"cannot run: {exc}")]) from exc
+        revision = before.revision + 1 if before else 1
+        return Served(path.stem, pipeline, revision, datetime.now(UTC))
+
+    def _refuse(self, digest: bytes, before: _Entry | None, problems: tuple[Problem, ...]) -> _Entry:
+        self._on_reload("bad")
+        for problem in problems:
+            logger.error("pipeline file refused: %s", problem)
+        return _Entry(digest, before.served if before else None, problems)
+
+    def _log_removed(self, before: _Snapshot, entries: Mapping[str, _Entry]) -> None:
+        for name in before.entries.keys() - entries.keys():
+            self._on_reload("removed")
+            logger.info("pipeline file %s is gone", name)
+
+
+def _is_pipeline_file(path: Path) -> bool:
+    return path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _publish(entries: Mapping[str, _Entry]) -> _Snapshot:
+    served: dict[str, Served] = {}
+    problems: list[Problem] = []
+    for file, entry in entries.items():
+        problems += [Problem(file, problem.place, problem.message, problem.line) for problem in entry.problems]
+        if entry.served is None:
+            continue
+        if entry.served.name in served:
+            problems.append(Problem(file, "", f"there is another file for a pipeline named {entry.served.name!r}"))
+        else:
+            served[entry.served.name] = entry.served
+    return _Snapshot(entries, served, tuple(problems))

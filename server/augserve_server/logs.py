@@ -1,0 +1,55 @@
+"""Log lines on standard error, for people or for machines; whatever a client put in them is escaped."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from augserve_server.settings import Settings
+
+# Control characters of both kinds, and the separators that some readers take for line ends.
+_CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
+class Text(logging.Formatter):
+    """``2026-01-02T03:04:05.678Z INFO augserve.access GET /healthz 200 0.3 ms id=0123456789abcdef``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_time(record)} {record.levelname} {record.name} {_message(record)}"
+        return line if not record.exc_info else f"{line}\n{self.formatException(record.exc_info)}"
+
+
+class Json(logging.Formatter):
+    """One JSON object a line; a request's line has its members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        members: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _message(record),
+            **getattr(record, "about", {}),
+        }
+        if record.exc_info:
+            members["exception"] = self.formatException(record.exc_info)
+        return json.dumps(members, default=str)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send this process's log where the settings say. For the process that serves, not for those that import."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Json() if settings.log_format == "json" else Text())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    for chatty in ("uvicorn", "watchfiles", "PIL"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each malformed form: clients' doing
+
+
+def _message(record: logging.LogRecord) -> str:
+    return record.getMessage().translate(_CONTROLS)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

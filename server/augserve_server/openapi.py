@@ -1,0 +1,169 @@
+"""What the OpenAPI document says beyond what the signatures of the endpoints do: bodies, headers, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+
+from augserve.wire import (
+    COUNT_HEADER,
+    FAILED_HEADER,
+    FINGERPRINT_HEADER,
+    IMAGE_MEDIA_TYPES,
+    IMAGE_PART,
+    MULTIPART,
+    NPY,
+    PIPELINE_HEADER,
+    PROBLEM,
+    REQUEST_ID_HEADER,
+    SAFETENSORS,
+    SEED_HEADER,
+    Problem,
+)
+
+Document = dict[str, Any]
+
+DESCRIPTION: Final = """\
+Runs torchvision-v2 augmentation pipelines over your images: batched, seeded per sample, bit for bit.
+
+Errors are problem documents (RFC 9457): `type` is `urn:augserve:error:<slug>`, `detail` says what was wrong, the value
+and what is allowed. Every response carries `Augserve-Request-Id`; send `X-Request-Id` to choose it.
+"""
+
+_BINARY: Final[Document] = {"type": "string", "format": "binary"}
+_PROBLEM_SCHEMA: Final[Document] = {"$ref": "#/components/schemas/Problem"}
+
+
+def _header(about: str, kind: str = "string") -> Document:
+    return {"description": about, "schema": {"type": kind}}
+
+
+_REQUEST_ID: Final = {REQUEST_ID_HEADER: _header("Identifies the request in the server's log.")}
+_RETRY_AFTER: Final = {"Retry-After": _header("Seconds after which another attempt has a chance.", "integer")}
+_RESULT_HEADERS: Final[Document] = {
+    **_REQUEST_ID,
+    SEED_HEADER: _header("The base seed: the one given, or the one drawn.", "integer"),
+    PIPELINE_HEADER: _header("Name of the pipeline."),
+    FINGERPRINT_HEADER: _header("sha256 of the canonical pipeline."),
+    COUNT_HEADER: _header("Number of results: images times views.", "integer"),
+    FAILED_HEADER: _header("Number of results that failed, where any did.", "integer"),
+    "Server-Timing": _header("Milliseconds in each stage; the size of the batch and why it closed."),
+    "Vary": _header("Accept"),
+}
+
+
+def _problem(about: str, headers: Mapping[str, Any] | None = None) -> Document:
+    return {
+        "description": about,
+        "headers": {**_REQUEST_ID, **(headers or {})},
+        "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}},
+    }
+
+
+_AUGMENT_BODY: Final[Document] = {
+    "required": True,
+    "description": (
+        "One encoded image (JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, known by its first bytes), or a form of several."
+    ),
+    "content": {
+        "image/*": {"schema": _BINARY},
+        "application/octet-stream": {"schema": _BINARY},
+        "application/x-www-form-urlencoded": {
+            "schema": {**_BINARY, "description": "Also the bytes of one image: what curl --data-binary calls them."}
+        },
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {IMAGE_PART: {"type": "array", "items": _BINARY, "minItems": 1}},
+                "required": [IMAGE_PART],
+                "additionalProperties": False,
+            }
+        },
+    },
+}
+
+_AUGMENT_RESULT: Final[Document] = {
+    "description": (
+        "One result: an image, or a tensor [C, H, W]. Several of one shape, as npy or safetensors: a tensor "
+        "[R, C, H, W] (safetensors: named `images`). Several otherwise, or where some failed: multipart/mixed, a part "
+        "for each in order, with Augserve-Index and Augserve-Seed; a failed one is a problem document. bfloat16 is "
+        "sent as safetensors only; images only of pipelines with uint8 results."
+    ),
+    "headers": _RESULT_HEADERS,
+    "content": {name: {"schema": _BINARY} for name in (*IMAGE_MEDIA_TYPES, NPY, SAFETENSORS, MULTIPART)},
+}
+
+AUGMENT: Final[Document] = {
+    "response_class": Response,
+    "openapi_extra": {"requestBody": _AUGMENT_BODY},
+    "responses": {
+        200: _AUGMENT_RESULT,
+        400: _problem("A parameter, the form or the body is malformed, or there is no image."),
+        404: _problem("No such pipeline; names the nearest, and lists what there is."),
+        406: _problem("The result cannot be sent as anything that Accept allows; lists what it can be sent as."),
+        408: _problem("The body did not arrive in time."),
+        413: _problem("The body, an image, the number of images or the results are over a limit, which is named."),
+        415: _problem("The content type, or the format of the image, is not taken."),
+        422: _problem("The image is corrupt or truncated, or unsuitable for the pipeline (smaller than its crop)."),
+        429: _problem("The queue is full.", _RETRY_AFTER),
+        500: _problem("A mistake of the server's; its log has it under the request id."),
+        503: _problem("The server is shutting down.", _RETRY_AFTER),
+        504: _problem("The deadline passed; what was not begun was given up."),
+    },
+}
+LIST: Final[Document] = {"responses": {500: _problem("A mistake of the server's.")}}
+DESCRIBE: Final[Document] = {
+    "responses": {404: _problem("No such pipeline."), 500: _problem("A mistake of the server's.")}
+}
+
+_STATE: Final[Document] = {
+    "type": "object",
+    "properties": {"status": {"type": "string"}, "reasons": {"type": "array", "items": {"type": "string"}}},
+    "required": ["status", "reasons"],
+}
+
+
+def _state(good: str, bad: str) -> Document:
+    content = {"application/json": {"schema": _STATE}}
+    return {
+        "responses": {200: {"description": good, "content": content}, 503: {"description": bad, "content": content}}
+    }
+
+
+HEALTH: Final = _state("Alive.", "Broken: restart it.")
+READY: Final = _state("Ready for work.", "Not ready, for the reasons listed.")
+METRICS: Final[Document] = {
+    "response_class": Response,
+    "responses": {200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+}
+
+
+def document(app: FastAPI) -> Document:
+    """The OpenAPI document of the app: made once, with the schema of problems, without FastAPI's own errors."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = made["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for path in made["paths"].values():
+            for operation in path.values():
+                _drop_framework_errors(operation)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _drop_framework_errors(operation: Document) -> None:
+    found = operation["responses"].get("422", {}).get("content", {}).get("application/json")
+    if found is not None:
+        del operation["responses"]["422"]
+
+
+def package_version() -> str:
+    """The version of the distribution."""
+    return version("augserve")

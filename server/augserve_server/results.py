@@ -1,0 +1,102 @@
+"""The encode stage: result tensors to the bytes of a media type, in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from augserve.wire import IMAGE_MEDIA_TYPES, NPY, TENSOR_NAME, Buffer, write_npy_header, write_safetensors
+from augserve_server.codecs import encode
+from augserve_server.errors import ServiceError
+from augserve_server.pools import Pool
+
+# Images that a worker encodes at a time.
+PIECE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How results are to be written: the media type, its quality, and the cast of floats, if any."""
+
+    media_type: str
+    quality: int
+    dtype: str | None = None
+
+    @property
+    def stacks(self) -> bool:
+        """Whether several results of one shape can go into one body."""
+        return self.media_type not in IMAGE_MEDIA_TYPES
+
+
+Body = list[Buffer]
+"""Bytes to send one after another."""
+
+
+class Encoder:
+    """Encodes on a pool of threads."""
+
+    def __init__(self, threads: int | None) -> None:
+        self._pool = Pool("encode", threads)
+
+    async def each(self, results: Sequence[Tensor], form: Form) -> list[Body | ServiceError]:
+        """A body for each result [C, h, w], or why it has none (WebP ends at 16,383 pixels a side)."""
+        return await self._pool.map(lambda some: [_try_one(result, form) for result in some], results, PIECE)
+
+    async def together(self, results: Sequence[Tensor], form: Form) -> Body:
+        """One tensor body [R, C, h, w] for all results, which are of one shape and dtype."""
+        return await self._pool.run(partial(write_all, results, form))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.close()
+
+
+def _try_one(result: Tensor, form: Form) -> Body | ServiceError:
+    try:
+        return write_one(result, form)
+    except ServiceError as exc:
+        return exc
+
+
+def write_one(result: Tensor, form: Form) -> Body:
+    """The body of one result [C, h, w]."""
+    if not form.stacks:
+        return [encode(result, form.media_type, form.quality)]
+    return write_tensor(result if form.dtype is None else result.to(getattr(torch, form.dtype)), form.media_type)
+
+
+def write_all(results: Sequence[Tensor], form: Form) -> Body:
+    """The body of several results of one shape, [R, C, h, w]."""
+    if form.dtype is None:
+        return write_tensor(stack(results), form.media_type)
+    cast = torch.empty((len(results), *results[0].shape), dtype=getattr(torch, form.dtype))
+    for row, result in zip(cast, results, strict=True):
+        row.copy_(result)
+    return write_tensor(cast, form.media_type)
+
+
+def write_tensor(tensor: Tensor, media_type: str) -> Body:
+    """An npy or safetensors file of ``tensor``, around its own memory."""
+    tensor = tensor.contiguous()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    bits = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor  # numpy has no bfloat16
+    data = bits.numpy().data.cast("B")
+    if media_type == NPY:
+        return [write_npy_header(dtype, tensor.shape), data]
+    return write_safetensors({TENSOR_NAME: (dtype, tensor.shape, data)})
+
+
+def stack(results: Sequence[Tensor]) -> Tensor:
+    """``torch.stack``, without a copy where the results lie one after another in memory: as a whole batch does."""
+    first = results[0]
+    step = first.numel() * first.element_size()
+    start = first.data_ptr()
+    adjacent = all(result.is_contiguous() and result.data_ptr() == start + i * step for i, result in enumerate(results))
+    end = first.storage_offset() * first.element_size() + len(results) * step
+    if not adjacent or end > first.untyped_storage().nbytes():  # neighbours by accident are not one memory
+        return torch.stack(list(results))
+    return first.as_strided((len(results), *first.shape), (first.numel(), *first.stride()))

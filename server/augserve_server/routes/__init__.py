@@ -1,0 +1,1 @@
+"""The endpoints: each module answers one part of the API."""

@@ -1,0 +1,122 @@
+"""GET /v1/pipelines: what can be run, and what each pipeline is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, ConfigDict
+
+from augserve_pipelines import InputRule, OutputSignature, Problem
+from augserve_server.catalog import Catalog, Served
+from augserve_server.negotiation import media_types
+from augserve_server.openapi import DESCRIBE, LIST
+
+SEEDS: Final = (
+    "view v of image i has seed s = seed + i * views + v, and is what torch.manual_seed(s) and these transforms give "
+    "for that image alone on the CPU"
+)
+
+router = APIRouter(tags=["pipelines"])
+
+
+class Frozen(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Output(Frozen):
+    """What comes out; null where it depends on the image or on chance."""
+
+    dtype: str | None
+    channels: int | None
+    height: int | None
+    width: int | None
+
+    @classmethod
+    def of(cls, signature: OutputSignature) -> Output:
+        """The output of a signature."""
+        return cls(dtype=signature.dtype, channels=signature.channels, height=signature.height, width=signature.width)
+
+
+class Summary(Frozen):
+    """A pipeline in a list."""
+
+    name: str
+    description: str
+    fingerprint: str
+    """sha256 of the canonical pipeline: equal fingerprints give equal bytes."""
+    output: Output
+    media_types: list[str]
+    """What results can be sent as, the default first."""
+
+
+class FileProblem(Frozen):
+    """Something wrong in a pipeline file as it is now; its last good version serves on."""
+
+    file: str | None
+    place: str
+    message: str
+    line: int | None
+
+    @classmethod
+    def of(cls, problem: Problem) -> FileProblem:
+        """The problem as the engine reported it."""
+        return cls(file=problem.file, place=problem.place, message=problem.message, line=problem.line)
+
+
+class Listing(Frozen):
+    """Every pipeline, and everything wrong with the files."""
+
+    pipelines: list[Summary]
+    problems: list[FileProblem]
+
+
+class Detail(Summary):
+    """All there is to know of a pipeline."""
+
+    parity: str
+    input: InputRule
+    yaml: str
+    """The canonical form, with every default spelled out."""
+    revision: int
+    """1 when first loaded, and one more for each change of the file."""
+    loaded_at: datetime
+    seeds: str
+
+
+@router.get("/v1/pipelines", **LIST)
+async def list_pipelines(request: Request) -> Listing:
+    """Every pipeline, by name."""
+    catalog: Catalog = request.app.state.service.catalog
+    pipelines = [_summary(served) for served in sorted(catalog, key=lambda served: served.name)]
+    return Listing(pipelines=pipelines, problems=[FileProblem.of(problem) for problem in catalog.problems])
+
+
+@router.get("/v1/pipelines/{name}", **DESCRIBE)
+async def describe_pipeline(request: Request, name: Annotated[str, Path(description="Name of a pipeline.")]) -> Detail:
+    """One pipeline: its YAML, what it takes and what it gives."""
+    catalog: Catalog = request.app.state.service.catalog
+    served = catalog[name]
+    pipeline = served.pipeline
+    return Detail(
+        **dict(_summary(served)),
+        parity=pipeline.parity,
+        input=pipeline.input,
+        yaml=pipeline.to_yaml(),
+        revision=served.revision,
+        loaded_at=served.loaded_at,
+        seeds=SEEDS,
+    )
+
+
+def _summary(served: Served) -> Summary:
+    return Summary(
+        name=served.name,
+        description=served.pipeline.description,
+        fingerprint=served.pipeline.fingerprint,
+        output=Output.of(served.signature),
+        media_types=media_types(served.signature),
+    )

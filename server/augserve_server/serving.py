@@ -1,0 +1,151 @@
+"""The process that serves an app: its socket, its time limits on clients, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import current_thread, main_thread
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from augserve_server.service import Service
+from augserve_server.settings import Settings
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Longest request line and headers together; a single packet may bring more."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which drains before it stops: the first SIGTERM or SIGINT asks it to, the second insists."""
+
+    def __init__(self, app: FastAPI, settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
+        super().__init__(_config(app, settings))
+        self._service: Service = app.state.service
+        self._settings = settings
+        self._on_start = on_start
+        self._draining: asyncio.Task[None] | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop. Raises OSError where the address cannot be had."""
+        super().run(sockets or [listen(self._settings)])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and tell where."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            self._on_start(url_of(listener))
+
+    def begin_drain(self) -> None:
+        """Finish what was accepted, then stop; a second time: stop now. To be called in the event loop."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain(), name="augserve-drain")
+        else:
+            self.should_exit = self.force_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on signals, where they can be had: in the main thread."""
+        signals = (signal.SIGTERM, signal.SIGINT) if current_thread() is main_thread() else ()
+        loop = asyncio.get_running_loop()
+        for number in signals:
+            loop.add_signal_handler(number, self.begin_drain)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    async def _drain(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_s):
+                await self._service.drain()
+        self.should_exit = True
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket on the address of the settings. Raises OSError where it cannot be had."""
+    family, _, _, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.create_server(address, family=family, backlog=settings.max_connections)
+    # Accepted connections inherit it: one whose client takes no byte for so long is cut by the kernel.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.write_timeout_s * 1000))
+    listener.setblocking(False)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a listening socket is reached: ``http://127.0.0.1:8000``."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=_protocol(settings),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=settings.max_connections,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=1,  # the drain has done the waiting
+    )
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size, and on connections."""
+
+    class Protocol(HttpToolsProtocol):
+        _in_head = True
+        _head_bytes = 0
+        _head_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            super().connection_made(transport)
+            if len(self.connections) > settings.max_connections:
+                transport.abort()
+            self._await_head()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._in_head and not self.transport.is_closing():
+                self._head_bytes += len(data)
+                self._await_head()
+                if self._head_bytes > MAX_HEAD_BYTES:
+                    self.send_400_response("Request head too large.")
+
+        def on_headers_complete(self) -> None:
+            self._in_head = False
+            self._head_bytes = 0
+            self._forget_timer()
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._in_head = True
+            super().on_message_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget_timer()
+            super().connection_lost(exc)
+
+        def _await_head(self) -> None:
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(settings.head_timeout_s, self.transport.close)
+
+        def _forget_timer(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+
+    return Protocol

@@ -1,0 +1,152 @@
+"""Around every request: its id, what it holds, its line in the log, and a polite end to a body that is not wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from contextlib import suppress
+from time import perf_counter
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from augserve.wire import REQUEST_ID_HEADER
+from augserve_server.admission import Ticket
+from augserve_server.answers import problem_answer
+from augserve_server.errors import InternalError
+from augserve_server.replies import Reply
+from augserve_server.service import Service
+from augserve_server.timings import Timings
+
+GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SCOPE_KEY: Final = "augserve.visit"
+LONGEST_PATH: Final = 200
+QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics")
+
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 16 * 1024 * 1024
+"""A refused body is read on for a little, so that its sender gets to read the answer instead of a broken pipe."""
+
+logger = logging.getLogger("augserve.access")
+
+
+class Visits:
+    """ASGI middleware: makes a Visit of each request, and answers what nobody else did."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._service.began()
+        try:
+            with self._service.admission.ticket() as ticket:
+                visit = Visit(scope, receive, send, ticket)
+                await self._answer(visit)
+                visit.log()
+                self._service.metrics.request(visit.pipeline, visit.status, visit.seconds)
+        finally:
+            self._service.ended()
+
+    async def _answer(self, visit: Visit) -> None:
+        visit.scope[SCOPE_KEY] = visit
+        try:
+            await self._app(visit.scope, visit.receive, visit.send)
+        except Exception as exc:  # the last resort: whatever it was, the client is told so, and the log has it
+            logger.error("request %s failed", visit.id, exc_info=exc)
+            if visit.status:
+                raise
+            await Reply(problem_answer(InternalError(), visit.id))(visit.scope, visit.receive, visit.send)
+
+
+class Visit:
+    """One request while it is here."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
+        headers = Headers(scope=scope)
+        self.scope = scope
+        self.ticket = ticket
+        self.timings = Timings()
+        self.began = perf_counter()
+        self.id = _request_id(headers)
+        self.pipeline = ""
+        self.results = self.failed = self.status = 0
+        self._receive = receive
+        self._send = send
+        self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    @property
+    def seconds(self) -> float:
+        """Since it came."""
+        return perf_counter() - self.began
+
+    async def receive(self) -> Message:
+        """The next part of the request's body."""
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        """A part of the response, with what every response says in front."""
+        if message["type"] == "http.response.start":
+            self._add_headers(message)
+        elif self._unread and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    def log(self) -> None:
+        """One line about the request."""
+        path = self.scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:LONGEST_PATH]
+        about = {
+            "id": self.id,
+            "method": self.scope["method"],
+            "path": path,
+            "status": self.status,
+            "ms": round(self.seconds * 1000, 2),
+            "pipeline": self.pipeline,
+            "results": self.results,
+            "failed": self.failed,
+        }
+        level = logging.DEBUG if path in QUIET_PATHS else logging.INFO
+        logger.log(level, "%(method)s %(path)s %(status)d %(ms).1f ms id=%(id)s", about, extra={"about": about})
+
+    def _add_headers(self, message: Message) -> None:
+        self.status = message["status"]
+        headers = MutableHeaders(raw=message["headers"])
+        headers[REQUEST_ID_HEADER] = self.id
+        headers["X-Content-Type-Options"] = "nosniff"
+        if self.status >= 400:
+            headers["Cache-Control"] = "no-store"
+        if self._unread:
+            headers["Connection"] = "close"
+
+    async def _linger(self) -> None:
+        left = LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while left > 0 and self._unread:
+                    message = await self.receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    left -= len(message.get("body", b""))
+
+
+def visit_of(request: Request) -> Visit:
+    """The visit of a request."""
+    visit: Visit = request.scope[SCOPE_KEY]
+    return visit
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
