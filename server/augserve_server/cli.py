@@ -118,13 +118,12 @@ def run(
     with usage_errors():
         loaded = load_pipeline(pipeline)
         record = RunRecord(loaded.name, loaded.fingerprint, seed, views, choose_format(loaded, format), quality)
+        form = Form(FORMATS[record.format].media_type, quality)
+        read = ImageReader(loaded.input)
+        folder_run = FolderRun(loaded, choose_device(device), read, form, batch, workers or cpu_count())
         sources = find_images(paths, output)
         tasks = plan_run(sources, output, record)
         keep_record(output, record)
-        form = Form(FORMATS[record.format].media_type, quality)
-        folder_run = FolderRun(
-            loaded, choose_device(device), ImageReader(loaded.input), form, batch, workers or cpu_count()
-        )
     raise typer.Exit(report_run(folder_run.outcomes(tasks), len(tasks), len(sources) - len(tasks)))
 
 
@@ -173,7 +172,7 @@ def check(
     problems = {file: problems_of(file) for file in files}
     for file in files:
         print("\n".join(map(str, problems[file])) or f"{file.name}: good")
-    raise typer.Exit(any(problems.values()))
+    raise typer.Exit(int(any(problems.values())))
 
 
 @app.command()
@@ -193,7 +192,7 @@ def pipelines(
         Console().print(as_table(loaded))
     for problem in problems:
         print(problem, file=sys.stderr)
-    raise typer.Exit(bool(problems))
+    raise typer.Exit(int(bool(problems)))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def find_images(paths: Sequence[Path], output: Path) -> list[Source]:
     A file that is named is taken whatever its suffix. A folder is searched to any depth by suffix, without hidden
     names and without what lies in ``output``. One folder's images keep their place in it; of several folders, each
     keeps its name as well.
-    Raises FileNotFoundError, naming the path that is not there.
+    Raises FileNotFoundError, naming the path that is not there, or the paths where there is no image.
     """
     several = sum(path.is_dir() for path in paths) > 1
     found: dict[Path, Source] = {}
@@ -37,6 +37,8 @@ def find_images(paths: Sequence[Path], output: Path) -> list[Source]:
             resolved = source.path.resolve()
             if path.is_file() or not resolved.is_relative_to(output.resolve()):
                 found.setdefault(resolved, source)
+    if not found:
+        raise FileNotFoundError(f"there is no image in {', '.join(map(str, paths))}")
     return sorted(found.values(), key=lambda source: (source.place.as_posix(), source.path.as_posix()))
 
 
