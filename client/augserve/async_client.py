@@ -147,8 +147,10 @@ class AsyncClient:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._run(job, portion, timeout_s, slots)) for portion in job.portions]
         except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None  # the first; the group has cancelled the others
-        return [task.result() for task in tasks]
+            first = failures.exceptions[0]  # it has cancelled the others
+        else:
+            return [task.result() for task in tasks]
+        raise first
 
     async def _run(self, job: Job, portion: range, timeout_s: float | None, slots: asyncio.Semaphore) -> PortionResults:
         async with slots:

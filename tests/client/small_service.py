@@ -36,11 +36,6 @@ class Service:
         self.requests.append(request)
         return self.before(request, len(self.requests)) or self._augment(request)
 
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        """The same, for an asynchronous transport."""
-        await request.aread()
-        return self(request)
-
     def _augment(self, request: httpx.Request) -> httpx.Response:
         seed, views = int(request.url.params["seed"]), int(request.url.params["views"])
         images = read_images(request)
