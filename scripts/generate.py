@@ -1,4 +1,4 @@
-"""Writes the files that are generated from the signatures and docstrings of the transforms.
+"""Writes the files that are generated from the signatures and docstrings of the transforms, and from the settings.
 
 python scripts/generate.py            writes them
 python scripts/generate.py --check    writes nothing; fails, and names them, where some are stale
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from augserve_pipelines.reference import reference_page
 from augserve_pipelines.schema import pipeline_schema
+from augserve_server.settings import settings_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +22,7 @@ def generated() -> dict[Path, str]:
     """The text of every generated file."""
     return {
         ROOT / "configs/pipeline.schema.json": json.dumps(pipeline_schema(), indent=2) + "\n",
+        ROOT / "configs/server.yaml": settings_yaml(),
         ROOT / "docs/transforms.md": reference_page(),
     }
 
@@ -31,7 +33,7 @@ def stale() -> dict[Path, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write the files that are generated from the transforms.")
+    parser = argparse.ArgumentParser(description="Write the files that are generated from the transforms and the settings.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is stale")
     check = parser.parse_args(arguments).check
     for path, text in stale().items():

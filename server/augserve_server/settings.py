@@ -178,7 +178,7 @@ _HEADING = """\
 #
 # Stronger than this file: environment variables (AUGSERVE_PORT=9000), and stronger still the command line.
 # Another file: `augserve serve --config FILE`, or AUGSERVE_CONFIG=FILE. A key that does not exist is an error.
-# Written from the settings' definitions by scripts/write_server_yaml.py.
+# Written from the settings' definitions by scripts/generate.py.
 
 """
 
