@@ -50,22 +50,29 @@ def pad_image(
     _check(sides, height, width, padding_mode)
     if max(sides) > 0:
         check_fill(fill, channels, image.dtype)
-    left, top, right, bottom = (max(0, side) for side in sides)
+    added = left, top, right, bottom = max(0, sides[0]), max(0, sides[1]), max(0, sides[2]), max(0, sides[3])
     if padding_mode == "constant":
-        padded = _filled(image, (left, top, right, bottom), fill)
+        padded = _filled(image, added, fill)
     else:
-        padded = F.pad(image, [left, right, top, bottom])
+        padded = _widened(image, added)
         _mirror(padded, -1, left, right, padding_mode)
         _mirror(padded, -2, top, bottom, padding_mode)
     return _cropped(padded, sides)
+
+
+def _widened(image: Tensor, sides: Sides, value: float = 0.0) -> Tensor:
+    left, top, right, bottom = sides
+    if image.stride(-3) == 1:  # channels last, as decoders lay images: so it stays, and copies rows, not bytes
+        return F.pad(image.movedim(-3, -1), [0, 0, left, right, top, bottom], value=value).movedim(-1, -3)
+    return F.pad(image, [left, right, top, bottom], value=value)
 
 
 def _filled(image: Tensor, sides: Sides, fill: Color) -> Tensor:
     left, top, right, bottom = sides
     values = values_of(fill)
     if len(values) == 1:
-        return F.pad(image, [left, right, top, bottom], value=values[0])
-    padded = F.pad(image, [left, right, top, bottom])
+        return _widened(image, sides, values[0])
+    padded = _widened(image, sides)
     height, width = padded.shape[-2:]
     color = torch.tensor(values, device=image.device).to(image.dtype).reshape(-1, 1, 1)
     above, below = padded[..., :top, :], padded[..., height - bottom :, :]

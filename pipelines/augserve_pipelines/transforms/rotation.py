@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
@@ -50,29 +51,32 @@ def rotate_image(
     """
     channels, height, width = image.shape[-3:]
     degrees = angle % 360
-    if center is None and degrees % (90 if expand or height == width else 180) == 0:
+    if center is None and degrees in ((0, 90, 180, 270) if expand or height == width else (0, 180)):
         return torch.rot90(image, int(degrees // 90), (-2, -1))
     check_color(fill, channels)
     matrix = _matrix(degrees, center, height, width)
-    size = expanded_size(matrix, height, width) if expand else (height, width)
-    return warp_affinely(image.unsqueeze(0), [matrix], size, InterpolationMode(interpolation), fill).squeeze(0)
+    sizes = np.array([[height, width]])
+    height, width = (_expanded([matrix], sizes) if expand else sizes)[0].tolist()
+    mode = InterpolationMode(interpolation)
+    return warp_affinely(image.unsqueeze(0), [matrix], (height, width), mode, fill).squeeze(0)
 
 
 def _matrix(degrees: float, center: Sequence[float] | None, height: int, width: int) -> Matrix:
     return inverse_matrix(-degrees, (0.0, 0.0), 1.0, (0.0, 0.0), from_middle(center, height, width))
 
 
-def expanded_size(matrix: Matrix, height: int, width: int) -> tuple[int, int]:
-    """Height and width that hold the whole rotated image, as torchvision has them: in float32, and less than 1/10000
-    of a pixel does not count."""
-    right, bottom = 0.5 * width, 0.5 * height
-    corners = torch.tensor([[-right, -bottom, 1.0], [-right, bottom, 1.0], [right, bottom, 1.0], [right, -bottom, 1.0]])
-    low, high = (corners @ torch.tensor(matrix).T).aminmax(dim=0)
-    middle = torch.tensor([right, bottom])
-    first = ((low + middle) * 1e4).trunc().mul(1e-4).floor()
-    end = ((high + middle) * 1e4).trunc().mul(1e-4).ceil()
-    width, height = (end - first).int().tolist()
-    return height, width
+def _expanded(matrices: Sequence[Matrix], sizes: IntArray) -> IntArray:
+    """Heights and widths ``[N, 2]`` that hold the whole rotated images.
+
+    They are torchvision's: in float32, with one product of matrices a sample, and less than 1/10000 of a pixel dropped.
+    """
+    middles = torch.from_numpy(0.5 * sizes[:, ::-1]).float()  # [N, 2], x and y
+    signs = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    corners = F.pad(middles[:, None] * signs, [0, 1], value=1.0)  # [N, 4, 3]
+    turned = torch.stack([own @ matrix.T for own, matrix in zip(corners, torch.tensor(matrices), strict=True)])
+    first = ((turned.amin(1) + middles) * 1e4).trunc().mul(1e-4).floor()
+    end = ((turned.amax(1) + middles) * 1e4).trunc().mul(1e-4).ceil()
+    return (end - first).long().flip(1).numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,8 @@ class RandomRotation(Transform):
     def _is_exact(self, angle: FloatArray, frames: Frames) -> BoolArray:
         if self.center is not None:
             return np.zeros(len(frames), bool)
-        keeps_shape = (frames.heights == frames.widths) | self.expand
-        exact: BoolArray = angle % np.where(keeps_shape, 90, 180) == 0
+        may_lie = (frames.heights == frames.widths) | self.expand
+        exact: BoolArray = np.isin(angle, (0, 180)) | (may_lie & np.isin(angle, (90, 270)))
         return exact
 
     def _rotate(self, angle: FloatArray, frames: Frames) -> Rotate:
@@ -163,6 +167,6 @@ class RandomRotation(Transform):
             check_color(color, channels)
         sizes = np.stack([frames.heights, frames.widths], axis=1)
         if self.expand:
-            for row, (degrees, size) in enumerate(zip(angle.tolist(), sizes.tolist(), strict=True)):
-                sizes[row] = expanded_size(_matrix(degrees, self.center, *size), *size)
+            rows = zip(angle.tolist(), sizes.tolist(), strict=True)
+            sizes = _expanded([_matrix(degrees, self.center, *size) for degrees, size in rows], sizes)
         return Rotate(angle, sizes[:, 0], sizes[:, 1], self.interpolation, color, self.center)
