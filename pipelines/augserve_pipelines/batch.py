@@ -30,7 +30,7 @@ class Batch(Sequence[Tensor]):
         self.blocks = tuple(blocks)
         self.seeds = list(seeds)
         self._length = sum(len(block.rows) for block in self.blocks)
-        self._places: dict[int, Tensor] | None = None
+        self._views: list[Tensor] | None = None
 
     @classmethod
     def of(cls, images: Sequence[Tensor]) -> Batch:
@@ -41,16 +41,12 @@ class Batch(Sequence[Tensor]):
         return self._length
 
     def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]  # slices would need a second shape of answer
-        if self._places is None:
-            self._places = {
-                int(row): block.data[k] for block in self.blocks for k, row in enumerate(block.rows.tolist())
-            }
         if not -self._length <= index < self._length:
             raise IndexError(f"sample {index} of a batch of {self._length}")
-        return self._places[index % self._length]
+        return self._samples()[index % self._length]
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(self._length))
+        return iter(self._samples())
 
     def stack(self) -> Tensor:
         """All samples as one dense tensor ``[N, C, h, w]``, without a copy where they lie so already.
@@ -65,3 +61,11 @@ class Batch(Sequence[Tensor]):
         if np.array_equal(block.rows, np.arange(len(block.rows))):
             return block.data
         return block.data[np.argsort(block.rows)]
+
+    def _samples(self) -> list[Tensor]:
+        if self._views is None:
+            views = {
+                row: view for block in self.blocks for row, view in zip(block.rows.tolist(), block.data, strict=True)
+            }
+            self._views = [views[row] for row in range(self._length)]
+        return self._views

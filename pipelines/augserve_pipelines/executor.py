@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
-from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.ops import NOTHING, Chain
+from augserve_pipelines.frames import Frames
+from augserve_pipelines.ops import NOTHING
 from augserve_pipelines.plan import Plan
 
 # Samples to a chunk: few enough that a chunk's 224 x 224 stages stay in a megabyte of L2, enough to share the overhead.
@@ -29,19 +29,13 @@ class Result:
         rows: dict[object, list[int]] = {}
         for row, key in enumerate(frames.keys()):
             rows.setdefault(key, []).append(row)
-        self.blocks = [_allocated(members, frames, device) for members in rows.values()]
-        self._homes = np.empty(len(frames), np.int64)  # the block of each sample
-        self._places = np.empty(len(frames), np.int64)  # and its place there
-        for home, block in enumerate(self.blocks):
-            self._homes[block.rows], self._places[block.rows] = home, np.arange(len(block.rows))
+        self.batch = Batch([_allocated(members, frames, device) for members in rows.values()])
 
-    def places(self, rows: IntArray) -> Iterator[tuple[IntArray, Tensor]]:
-        """Where samples belong: runs of them (indices into ``rows``), each with the part of a block to write into."""
-        homes, places = self._homes[rows], self._places[rows]
-        breaks = np.flatnonzero((np.diff(homes) != 0) | (np.diff(places) != 1)) + 1
-        for members in np.split(np.arange(len(rows)), breaks):
-            start = int(places[members[0]])
-            yield members, self.blocks[homes[members[0]]].data[start : start + len(members)]
+    def dense(self, rows: slice) -> Tensor | None:
+        """Where neighbouring samples belong, if that is one piece of one block."""
+        if len(self.batch.blocks) != 1:
+            return None
+        return self.batch.blocks[0].data[rows]
 
 
 def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch:
@@ -57,7 +51,7 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     else:
         for rows in work:
             _run_chunk(plan, images, rows, result)
-    return Batch(result.blocks)
+    return result.batch
 
 
 def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:
@@ -92,13 +86,15 @@ def pool() -> ThreadPoolExecutor:
 def _run_chunk(plan: Plan, images: Sequence[Tensor], rows: slice, result: Result) -> None:
     *ops, last = [op[rows] for op in plan.ops] or [NOTHING]
     with torch.inference_mode():
-        batch = Chain(tuple(ops)).run(Batch.of(images[rows]))
-        for block in batch.blocks:
-            order = np.argsort(block.rows)
-            for members, out in result.places(block.rows[order] + rows.start):
-                chosen = order[members]
-                data = block.data if np.array_equal(chosen, np.arange(len(block.rows))) else block.data[chosen]
-                last[block.rows[chosen]].write(data, out)
+        batch = Batch.of(images[rows])
+        for op in ops:
+            batch = op.run(batch)
+        out = result.dense(rows)
+        if out is not None:
+            last.run_into(batch, out)
+            return
+        for row, image in enumerate(last.run(batch), rows.start):
+            result.batch[row].copy_(image)
 
 
 def _allocated(members: list[int], frames: Frames, device: torch.device) -> Block:

@@ -50,7 +50,7 @@ class Lanes:
 
     def rand(self) -> NDArray[np.float32]:
         """``torch.rand(1)`` of every lane, float32 in [0, 1)."""
-        return _unit(self._words(1)[:, 0])
+        return _unit(self._word())
 
     def uniform(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
         """``torch.empty(1).uniform_(low, high)`` of every lane; ``low`` and ``high`` may be ``[N]`` arrays."""
@@ -61,18 +61,15 @@ class Lanes:
 
     def integers(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
         """``torch.randint(low, high, (1,))`` of every lane, ``high`` excluded; both may be ``[N]`` arrays."""
-        low = np.broadcast_to(np.asarray(low, np.int64), len(self))
-        span = np.broadcast_to(np.asarray(high, np.int64), len(self)) - low
-        if np.any(span <= 0):
-            raise ValueError(f"an empty range of integers: {low[span <= 0][0]} to {(low + span)[span <= 0][0]}")
-        values = np.empty(len(self), np.uint64)
-        wide = span >= _WIDE_RANGE
-        values[~wide] = self[~wide]._words(1)[:, 0]
-        if wide.any():
-            pairs = self[wide]._words(2).astype(np.uint64)
-            values[wide] = pairs[:, 0] << np.uint64(32) | pairs[:, 1]
-        drawn: NDArray[np.int64] = (values % span.astype(np.uint64)).astype(np.int64)
-        return low + drawn
+        low, span = np.asarray(low, np.int64), np.asarray(high, np.int64) - np.asarray(low, np.int64)
+        if not len(self):
+            return np.empty(0, np.int64)
+        if span.min() <= 0:
+            raise ValueError(f"an empty range of integers, {low} to {low + span}")
+        if span.max() >= _WIDE_RANGE:
+            return self._wide_integers(*np.broadcast_arrays(low, span, np.empty(len(self)))[:2])
+        drawn: NDArray[np.int64] = low + self._word() % span
+        return drawn
 
     def permutation(self, count: int) -> NDArray[np.int64]:
         """``torch.randperm(count)`` of every lane, ``[N, count]``."""
@@ -102,6 +99,18 @@ class Lanes:
             results.append(draw(generator, i))
             self._streams.resume(row, generator)
         return results
+
+    def _wide_integers(self, low: NDArray[np.int64], span: NDArray[np.int64]) -> NDArray[np.int64]:
+        values = np.empty(len(self), np.uint64)
+        wide = span >= _WIDE_RANGE
+        values[~wide] = self[~wide]._word()
+        pairs = self[wide]._words(2).astype(np.uint64)
+        values[wide] = pairs[:, 0] << np.uint64(32) | pairs[:, 1]
+        drawn: NDArray[np.int64] = low + (values % span.astype(np.uint64)).astype(np.int64)
+        return drawn
+
+    def _word(self) -> NDArray[np.uint32]:
+        return self._streams.take_one(self._rows)  # [N]
 
     def _words(self, count: int) -> NDArray[np.uint32]:
         return self._streams.take(self._rows, count)  # [N, count]
@@ -141,6 +150,14 @@ class _Streams:
         self._block = np.empty((len(seeds), _FIRST_BLOCK), np.uint32)
         for row in range(len(seeds)):
             self._fill(row)
+
+    def take_one(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+        used = self._used[rows]
+        if len(rows) and used.max() >= self._block.shape[1]:
+            self._grow(int(used.max()) + 1)
+        self._used[rows] = used + 1
+        taken: NDArray[np.uint32] = self._block[rows, used]
+        return taken
 
     def take(self, rows: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
         used = self._used[rows]

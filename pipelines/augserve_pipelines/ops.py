@@ -39,6 +39,15 @@ class Op:
         """``image(x)``, written into ``out``."""
         out.copy_(self.image(x))
 
+    def run_into(self, batch: Batch, out: Tensor) -> None:
+        """``run(batch)`` where all results have one shape: sample ``i`` is written into ``out[i]``."""
+        for block in batch.blocks:
+            first, count = int(block.rows[0]), len(block.rows)
+            if np.array_equal(block.rows, np.arange(first, first + count)):
+                self[block.rows].write(block.data, out[first : first + count])
+            else:
+                out[torch.from_numpy(block.rows)] = self[block.rows].image(block.data)
+
     def run(self, batch: Batch) -> Batch:
         """The op over a batch of any shapes; row ``i`` of the op acts on sample ``i``."""
         return merged([part for block in batch.blocks for part in _run_block(self, block)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -109,7 +109,12 @@ def _interpolate(image: Tensor, size: tuple[int, int], interpolation: Interpolat
 
 def _has_native_uint8(image: Tensor) -> bool:
     """Whether torch resizes uint8 in the integer arithmetic here: on a CPU with AVX2 or on ARM."""
-    return image.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
+    return image.device.type == "cpu" and _cpu_capability() not in ("DEFAULT", "NO AVX")
+
+
+@cache
+def _cpu_capability() -> str:
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def _resize_as_pillow(image: Tensor, size: tuple[int, int], interpolation: InterpolationMode) -> Tensor:

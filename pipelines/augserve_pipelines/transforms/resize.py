@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,42 +63,44 @@ class Resample(Op):
 
     def image(self, x: Tensor) -> Tensor:
         out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))
-        self.write(x, out)
+        self._resample(x, out)
         return out
-
-    def write(self, x: Tensor, out: Tensor) -> None:
-        for row, image in enumerate(x):
-            self._resample(row, image, out[row])
 
     def run(self, batch: Batch) -> Batch:
         """Samples of any sizes, straight into one dense block for each size of result."""
-        sources = {int(row): image for block in batch.blocks for row, image in zip(block.rows, block.data, strict=True)}
+        images = list(batch)
         groups: dict[object, list[int]] = {}
-        for row, (height, width) in enumerate(self.target[:, 2:].tolist()):
-            image = sources[row]
-            groups.setdefault((len(image), height, width, image.dtype, image.device), []).append(row)
-        return Batch([self._block(rows, sources) for rows in groups.values()])
+        for row, (image, size) in enumerate(zip(images, self.target[:, 2:].tolist(), strict=True)):
+            groups.setdefault((len(image), *size, image.dtype, image.device), []).append(row)
+        return Batch([self._block(rows, images) for rows in groups.values()])
 
-    def _block(self, rows: list[int], sources: dict[int, Tensor]) -> Block:
-        first = sources[rows[0]]
+    def run_into(self, batch: Batch, out: Tensor) -> None:
+        self._resample(list(batch), out)
+
+    def _block(self, rows: list[int], images: list[Tensor]) -> Block:
+        first = images[rows[0]]
         out = self._empty(first, (len(rows), len(first), *self.target[rows[0], 2:].tolist()))
-        for place, row in enumerate(rows):
-            self._resample(row, sources[row], out[place])
+        self[rows]._resample([images[row] for row in rows], out)
         return Block(np.array(rows), out)
 
-    def _resample(self, row: int, image: Tensor, out: Tensor) -> None:
-        top, left, height, width = self.source[row].tolist()
-        window = image[..., top : top + height, left : left + width]
-        size = int(self.size[row, 0]), int(self.size[row, 1])
-        resized = resize_image(window, size, self.interpolation, self.antialias, self.parity)
-        top, left, height, width = self.target[row].tolist()
-        cut = resized[..., top : top + height, left : left + width]
+    def _resample(self, images: Iterable[Tensor], out: Iterable[Tensor]) -> None:
+        table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
+        for image, result, source, size, target, flip in zip(images, out, *table, strict=True):
+            top, left, height, width = source
+            window = image[..., top : top + height, left : left + width]
+            resized = resize_image(window, tuple(size), self.interpolation, self.antialias, self.parity)
+            if target != [0, 0, *size]:
+                top, left, height, width = target
+                resized = resized[..., top : top + height, left : left + width]
+            self._finish(resized, flip, result)
+
+    def _finish(self, image: Tensor, flip: bool, out: Tensor) -> None:
         if self.tail is None:
-            out.copy_(_mirrored(cut) if self.flip[row] else cut)
-        elif cut.dtype == torch.uint8 and cut.ndim == 3:
-            lookup_image(cut, self.tail.table(len(cut)), bool(self.flip[row]), out)
+            out.copy_(_mirrored(image) if flip else image)
+        elif image.dtype == torch.uint8 and image.ndim == 3:
+            lookup_image(image, self.tail.table(len(image)), flip, out)
         else:
-            out.copy_(self.tail.image((_mirrored(cut) if self.flip[row] else cut).unsqueeze(0))[0])
+            out.copy_(self.tail.image((_mirrored(image) if flip else image).unsqueeze(0))[0])
 
     def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
         dtype = like.dtype if self.tail is None else self.tail.cast.dtype

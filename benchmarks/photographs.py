@@ -1,0 +1,59 @@
+"""The corpus: distinct crops of real photographs, at the sizes that photographs of ImageNet have, as JPEG files."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# Files that scikit-image, scikit-learn and matplotlib carry.
+_SOURCES = (
+    ("skimage", "data/astronaut.png"),
+    ("skimage", "data/chelsea.png"),
+    ("skimage", "data/coffee.png"),
+    ("skimage", "data/hubble_deep_field.jpg"),
+    ("skimage", "data/motorcycle_left.png"),
+    ("skimage", "data/rocket.jpg"),
+    ("sklearn", "datasets/images/china.jpg"),
+    ("sklearn", "datasets/images/flower.jpg"),
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+)
+_LONG_SIDES = (400, 640)
+_SHORT_TO_LONG = (0.6, 1.0)
+_QUALITY = 90
+
+
+def jpegs(count: int) -> list[bytes]:
+    """``count`` distinct JPEG files of quality 90, the longer side 400 to 640 pixels, upright and across."""
+    originals = [_photograph(package, path) for package, path in _SOURCES]
+    chance = np.random.default_rng(0)
+    return [_jpeg(originals[i % len(originals)], chance) for i in range(count)]
+
+
+def decoded(files: list[bytes]) -> list[Image.Image]:
+    """The files as Pillow decodes them, RGB."""
+    return [Image.open(BytesIO(file)).convert("RGB") for file in files]
+
+
+def _photograph(package: str, path: str) -> Image.Image:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"{package} is not installed: pip install 'augserve[dev]' brings the photographs")
+    return Image.open(Path(spec.origin).parent / path).convert("RGB")
+
+
+def _jpeg(original: Image.Image, chance: np.random.Generator) -> bytes:
+    long = int(chance.integers(*_LONG_SIDES))
+    short = int(long * chance.uniform(*_SHORT_TO_LONG))
+    size = (long, short) if chance.random() < 0.7 else (short, long)
+    width = int(original.width * chance.uniform(0.6, 1.0))
+    height = min(int(width * size[1] / size[0]), original.height)
+    left, top = (int(chance.integers(0, free + 1)) for free in (original.width - width, original.height - height))
+    file = BytesIO()
+    original.resize(size, Image.Resampling.LANCZOS, (left, top, left + width, top + height)).save(
+        file, "JPEG", quality=_QUALITY
+    )
+    return file.getvalue()
