@@ -109,6 +109,7 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
     class Protocol(HttpToolsProtocol):
         _in_head = True
         _head_bytes = 0
+        _ended_here = False  # a request ended within the last read: most of that read may be its body
         _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -118,9 +119,10 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
             self._await_head()
 
         def data_received(self, data: bytes) -> None:
+            self._ended_here = False
             super().data_received(data)
             if self._in_head and not self.transport.is_closing():
-                self._head_bytes += len(data)
+                self._head_bytes += 0 if self._ended_here else len(data)
                 self._await_head()
                 if self._head_bytes > MAX_HEAD_BYTES:
                     self.send_400_response("Request head too large.")
@@ -132,7 +134,7 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
-            self._in_head = True
+            self._in_head = self._ended_here = True
             super().on_message_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
