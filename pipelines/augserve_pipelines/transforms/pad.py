@@ -70,7 +70,7 @@ def _widened(image: Tensor, sides: Sides, value: float = 0.0) -> Tensor:
 def _filled(image: Tensor, sides: Sides, fill: Color) -> Tensor:
     left, top, right, bottom = sides
     values = values_of(fill)
-    if len(values) == 1:
+    if len(values) == 1 or not any(sides):
         return _widened(image, sides, values[0])
     padded = _widened(image, sides)
     height, width = padded.shape[-2:]
@@ -84,15 +84,16 @@ def _filled(image: Tensor, sides: Sides, fill: Color) -> Tensor:
 
 def _mirror(padded: Tensor, dim: int, before: int, after: int, mode: str) -> None:
     """Fill the borders of one dimension, in place, from what lies between them."""
-    end = padded.shape[dim] - after  # of the image
-    skipped = 1 if mode == "reflect" else 0
+    first, last = before, padded.shape[dim] - after - 1  # of the image
     if mode == "edge":
-        head, tail = padded.narrow(dim, before, 1), padded.narrow(dim, end - 1, 1)
+        head, tail = [first] * before, [last] * after
     else:
-        head = padded.narrow(dim, before + skipped, before).flip(dim)
-        tail = padded.narrow(dim, end - skipped - after, after).flip(dim)
-    for border, pixels in ((padded.narrow(dim, 0, before), head), (padded.narrow(dim, end, after), tail)):
-        border.copy_(pixels.expand_as(border))
+        skipped = 1 if mode == "reflect" else 0
+        head = [first + skipped + step for step in reversed(range(before))]
+        tail = [last - skipped - step for step in range(after)]
+    for start, source in ((0, head), (last + 1, tail)):
+        pixels = padded.index_select(dim, torch.tensor(source, dtype=torch.long, device=padded.device))
+        padded.narrow(dim, start, len(source)).copy_(pixels)
 
 
 def _cropped(padded: Tensor, sides: Sides) -> Tensor:
