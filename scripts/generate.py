@@ -1,7 +1,6 @@
 """Writes the files that are generated from the signatures and docstrings of the transforms, and from the settings.
 
-python scripts/generate.py            writes them
-python scripts/generate.py --check    writes nothing; fails, and names them, where some are stale
+With ``--check`` it writes nothing; it fails, and names them, where some are stale.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def stale() -> dict[Path, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write the files that are generated from the transforms and the settings.")
+    parser = argparse.ArgumentParser(description="Write the files generated from transforms and settings.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is stale")
     check = parser.parse_args(arguments).check
     for path, text in stale().items():

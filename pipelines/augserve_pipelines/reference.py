@@ -13,7 +13,7 @@ from augserve_pipelines import docstring
 from augserve_pipelines.arguments import Parameter, own_words, words_of
 from augserve_pipelines.docstring import Docstring
 from augserve_pipelines.registry import known_transforms, parameters
-from augserve_pipelines.schema import Schema, parameter_schema
+from augserve_pipelines.schema import Schema, parameter_schema, pipeline_schema
 from augserve_pipelines.transforms.base import Transform
 
 __all__ = ["reference_page", "yaml_example"]
@@ -22,10 +22,15 @@ INTRODUCTION = """\
 # Transforms
 
 Each transform is named and parameterised as in `torchvision.transforms.v2`, and works three ways: as a step of a
-pipeline file, in a `Pipeline`, and on one image as in torchvision. In a file, a step is the name of a transform, or the
-name with its parameters:
+pipeline file, in a `Pipeline`, and on one image as in torchvision.
+
+A pipeline file is YAML, and its stem is the name of the pipeline. In it, a step is the name of a transform, or the name
+with its parameters:
 
 ```yaml
+description: Square crops, mirrored or not
+parity: pillow
+input: {alpha: white}
 transforms:
   - RandomHorizontalFlip
   - RandomResizedCrop: {size: 224, interpolation: bicubic}
@@ -34,13 +39,18 @@ transforms:
 Where Python takes a tuple, YAML takes a list; a `torch.dtype` is written as its name, such as `float32`. Under *Draws*
 is what a transform draws from the stream of its sample, in order: a sample's draws never depend on its neighbours.
 """
+RULES = """\
+Scalars are those of YAML 1.2: `true` and `false` are the booleans, `on` and `yes` are strings. Anchors and aliases
+work; tags, merge keys (`<<`) and duplicate keys are refused. With `# yaml-language-server: $schema=...` and the path of
+`configs/pipeline.schema.json` as the first line, editors check and complete a file.
+"""
 
 
 def reference_page() -> str:
     """The whole page: an introduction, the names, and a section for each transform."""
     kinds = sorted(known_transforms().items())
     names = ", ".join(f"[{name}](#{name.lower()})" for name, _ in kinds)
-    return "\n".join([INTRODUCTION, names, "", *(_section(name, kind) for name, kind in kinds)])
+    return "\n".join([INTRODUCTION, *_keys(), RULES, names, "", *(_section(name, kind) for name, kind in kinds)])
 
 
 def yaml_example(name: str) -> str:
@@ -53,6 +63,18 @@ def yaml_example(name: str) -> str:
     }
     values = yaml.safe_dump(shown, default_flow_style=True, sort_keys=False, width=1000).strip()
     return f"- {name}: {values}" if shown else f"- {name}"
+
+
+def _keys() -> Iterator[str]:
+    yield "| key | allowed | default | |"
+    yield "| --- | --- | --- | --- |"
+    properties = pipeline_schema()["properties"]
+    rule = {f"input.{name}": schema for name, schema in properties.pop("input")["properties"].items()}
+    transforms = properties.pop("transforms")
+    for name, schema in {**properties, **rule, "transforms": transforms}.items():
+        default = f"`{schema['default']}`" if "default" in schema else ""
+        yield f"| `{name}` | {_allowed(schema)} | {default} | {schema['description']} |"
+    yield ""
 
 
 def _section(name: str, kind: type[Transform]) -> str:
