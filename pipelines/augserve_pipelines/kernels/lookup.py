@@ -22,19 +22,19 @@ def lookup_image(image: Tensor, table: Tensor, flip: bool, out: Tensor) -> None:
 
     Args:
         image: uint8 ``[C, H, W]`` in any memory layout; it is read fastest as decoders lay it, channels last.
-        table: ``[C, 256]`` of any dtype.
+        table: ``[C, 256]`` of any dtype, on the CPU.
         flip: whether to mirror.
         out: ``[C, H, W]`` of the table's dtype.
     """
     if image.device.type != "cpu":
-        out.copy_(lookup_reference(image, table, flip))
+        out.copy_(lookup_reference(image, table.to(image.device), flip))
         return
     bits = _BITS[table.element_size()]
     _compiled()(image.permute(1, 2, 0).numpy(), table.view(bits).numpy(), flip, out.view(bits).numpy())
 
 
 def lookup_reference(image: Tensor, table: Tensor, flip: bool) -> Tensor:
-    """The same in torch operations, on any device."""
+    """The same in torch operations, on any device; the table lies there too."""
     pixels = (image.flip(-1) if flip else image).long()
     return table.gather(1, pixels.flatten(1)).reshape(pixels.shape)
 
