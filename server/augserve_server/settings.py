@@ -136,7 +136,7 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         model_config = SettingsConfigDict(yaml_file=path)
 
     try:
-        return FromFile(**given)  # type: ignore[arg-type]  # pydantic checks them
+        return Settings(**FromFile(**given).model_dump())  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as exc:
         raise InvalidSettings([_say(error, given, path) for error in exc.errors()]) from exc
     except SettingsError as exc:

@@ -1,0 +1,239 @@
+"""When batches go, what is in them, and what is taken out again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+import torch
+from torch import Tensor
+
+from augserve_pipelines import Pipeline
+from augserve_pipelines.transforms import Identity
+from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
+from augserve_server.catalog import Served
+from augserve_server.errors import ImageUnsuitable, ServiceError
+from augserve_server.metrics import Metrics
+
+A = Served("a", Pipeline([Identity()], name="a"), 1, datetime.now(UTC))
+B = Served("b", Pipeline([Identity()], name="b"), 1, datetime.now(UTC))
+
+
+class Device:
+    """Stands for the device: a batch ends when the test says so. The result of a sample is its image."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, list[int]]] = []
+        self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+        self.refused: set[int] = set()
+
+    async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
+        self.batches.append((served.name, list(seeds)))
+        done = asyncio.Event()
+        self.waiting.put_nowait(done)
+        await done.wait()
+        return [
+            ImageUnsuitable("no") if seed in self.refused else image for image, seed in zip(images, seeds, strict=True)
+        ]
+
+    async def finish(self) -> None:
+        """End the batch that runs now, or the next one to begin."""
+        (await self.waiting.get()).set()
+
+
+class Scene:
+    """A batcher over such a device."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self.device = Device()
+        self.metrics = Metrics()
+        self.batcher = Batcher(self.device, limits, self.metrics)
+
+    def submit(self, *seeds: int, served: Served = A, side: int = 10) -> list[Outcome]:
+        return [self.batcher.submit(served, torch.full((3, side, side), seed % 256), seed) for seed in seeds]
+
+    async def results(self, outcomes: Sequence[Outcome]) -> list[Ran]:
+        ran = await asyncio.gather(*outcomes)
+        assert all(isinstance(one, Ran) for one in ran)
+        return [one for one in ran if isinstance(one, Ran)]
+
+
+@asynccontextmanager
+async def scene(images: int = 4, pixels: int = 10_000, max_wait_s: float = 0.0) -> AsyncIterator[Scene]:
+    made = Scene(BatchLimits(images, pixels, max_wait_s))
+    task = asyncio.create_task(made.batcher.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """A test that is a coroutine."""
+
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(test(), 10))
+
+    run.__name__ = test.__name__
+    return run
+
+
+@in_loop
+async def test_an_idle_device_gets_a_sample_at_once() -> None:
+    async with scene() as s:
+        outcomes = s.submit(1)
+        await s.device.finish()
+        (ran,) = await s.results(outcomes)
+        assert (ran.batch_size, ran.close) == (1, "idle")
+        assert torch.equal(ran.result, torch.full((3, 10, 10), 1))
+
+
+@in_loop
+async def test_a_busy_device_finds_all_that_came_meanwhile_in_one_batch() -> None:
+    async with scene() as s:
+        first = s.submit(1)
+        done = await s.device.waiting.get()
+        later = s.submit(2) + s.submit(3, side=20) + s.submit(4)
+        done.set()
+        await s.device.finish()
+        assert [ran.batch_size for ran in await s.results(first + later)] == [1, 3, 3, 3]
+        assert s.device.batches == [("a", [1]), ("a", [2, 3, 4])]
+
+
+@in_loop
+async def test_a_batch_is_full_at_its_count() -> None:
+    async with scene(images=4) as s:
+        outcomes = s.submit(*range(6))
+        await s.device.finish()
+        await s.device.finish()
+        assert [(ran.batch_size, ran.close) for ran in await s.results(outcomes)] == [(4, "full")] * 4 + [
+            (2, "idle")
+        ] * 2
+
+
+@in_loop
+async def test_a_batch_is_closed_by_its_cost_and_one_that_is_larger_goes_alone() -> None:
+    async with scene(pixels=1000) as s:
+        outcomes = s.submit(1, side=20) + s.submit(2, side=24) + s.submit(3, side=24) + s.submit(4, side=100)
+        for _ in range(3):
+            await s.device.finish()
+        assert [ran.close for ran in await s.results(outcomes)] == ["cost", "cost", "cost", "idle"]
+        assert s.device.batches == [("a", [1, 2]), ("a", [3]), ("a", [4])]
+
+
+@in_loop
+async def test_pipelines_take_turns() -> None:
+    async with scene(images=2) as s:
+        outcomes = s.submit(1, 2, 3, 4, 5, 6) + s.submit(7, 8, 9, served=B)
+        for _ in range(5):
+            await s.device.finish()
+        await s.results(outcomes)
+        assert [name for name, _ in s.device.batches] == ["a", "b", "a", "b", "a"]
+
+
+@in_loop
+async def test_a_maximum_wait_lets_an_idle_device_collect() -> None:
+    async with scene(images=3, max_wait_s=60) as s:
+        outcomes = s.submit(1)
+        await asyncio.sleep(0)
+        outcomes += s.submit(2)
+        await asyncio.sleep(0)
+        assert not s.device.batches
+        outcomes += s.submit(3)
+        await s.device.finish()
+        assert [(ran.batch_size, ran.close) for ran in await s.results(outcomes)] == [(3, "full")] * 3
+
+
+@in_loop
+async def test_the_oldest_waits_no_longer_than_the_maximum() -> None:
+    async with scene(max_wait_s=0.01) as s:
+        outcomes = s.submit(1, 2)
+        await s.device.finish()
+        ran = await s.results(outcomes)
+        assert [one.close for one in ran] == ["wait", "wait"]
+        assert ran[0].queued_s >= 0.01
+
+
+@in_loop
+async def test_a_full_pipeline_goes_while_another_still_waits() -> None:
+    async with scene(images=2, max_wait_s=60) as s:
+        s.submit(1)
+        outcomes = s.submit(2, 3, served=B)
+        await s.device.finish()
+        await s.results(outcomes)
+        assert s.device.batches == [("b", [2, 3])]
+
+
+@in_loop
+async def test_draining_waits_for_nothing() -> None:
+    async with scene(max_wait_s=60) as s:
+        outcomes = s.submit(1)
+        s.batcher.drain()
+        await s.device.finish()
+        assert [ran.close for ran in await s.results(outcomes)] == ["drain"]
+
+
+@in_loop
+async def test_what_is_withdrawn_while_it_waits_is_never_computed() -> None:
+    async with scene() as s:
+        first = s.submit(1)
+        done = await s.device.waiting.get()
+        unwanted, wanted = s.submit(2, 3), s.submit(4)
+        s.batcher.withdraw(A, unwanted)
+        done.set()
+        await s.device.finish()
+        await s.results(first + wanted)
+        assert s.device.batches == [("a", [1]), ("a", [4])]
+        assert all(outcome.cancelled() for outcome in unwanted)
+        assert not s.metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "run"})
+
+
+@in_loop
+async def test_a_queue_that_is_withdrawn_whole_leaves_the_device_alone() -> None:
+    async with scene(images=2, max_wait_s=60) as s:
+        s.batcher.withdraw(A, s.submit(1))
+        s.batcher.withdraw(B, s.submit(2))  # another's, and of a pipeline that has no queue
+        outcomes = s.submit(3, 4, served=B)
+        await s.device.finish()
+        await s.results(outcomes)
+        assert s.device.batches == [("b", [3, 4])]
+
+
+@in_loop
+async def test_what_is_computed_for_nobody_is_counted() -> None:
+    async with scene(pixels=10**7) as s:
+        outcomes = s.submit(1, 2, side=1000)
+        done = await s.device.waiting.get()
+        s.batcher.withdraw(A, outcomes[:1])
+        done.set()
+        await s.results(outcomes[1:])
+        assert s.metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "run"}) == 1.0
+
+
+@in_loop
+async def test_a_sample_that_fails_fails_alone() -> None:
+    async with scene() as s:
+        s.device.refused = {2}
+        outcomes = s.submit(1, 2, 3)
+        await s.device.finish()
+        first, second, third = await asyncio.gather(*outcomes)
+        assert isinstance(second, ImageUnsuitable)
+        assert isinstance(first, Ran)
+        assert isinstance(third, Ran)
+
+
+@pytest.mark.parametrize("close", ["full", "idle"])
+def test_reasons_for_closing_are_counted(close: str) -> None:
+    async def scenario() -> float | None:
+        async with scene(images=2) as s:
+            outcomes = s.submit(1, 2, 3)
+            await s.device.finish()
+            await s.device.finish()
+            await s.results(outcomes)
+            return s.metrics.registry.get_sample_value("augserve_batches_total", {"pipeline": "a", "close": close})
+
+    assert asyncio.run(scenario()) == 1

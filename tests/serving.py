@@ -1,0 +1,114 @@
+"""A real server on a real socket: in a thread of this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import IO, Any
+
+import httpx
+
+from augserve_server.app import create_app
+from augserve_server.service import Service
+from augserve_server.serving import Server
+from augserve_server.settings import Settings
+
+START_S = 30
+
+
+@dataclass(frozen=True)
+class Live:
+    """A server that is up: its address, its parts, and the loop that it runs in."""
+
+    url: str
+    service: Service
+    server: Server
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, for a socket of one's own."""
+        parts = httpx.URL(self.url)
+        assert parts.port is not None
+        return parts.host, parts.port
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample of the server's metrics, 0 where it has not been counted yet."""
+        return self.service.metrics.registry.get_sample_value(f"augserve_{name}", labels) or 0.0
+
+    def drain(self) -> None:
+        """What SIGTERM does."""
+        self.loop.call_soon_threadsafe(self.server.begin_drain)
+
+
+@contextmanager
+def run_server(**settings: Any) -> Iterator[Live]:
+    """A server with these settings on a free port; stopped on the way out, and its threads with it."""
+    chosen = Settings(**{"port": 0, "reload": False, "device": "cpu", **settings})
+    app = create_app(chosen)
+    started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
+    server = Server(app, chosen, lambda url: started.set_result((url, asyncio.get_running_loop())))
+    thread = Thread(target=server.run, name="server")
+    thread.start()
+    url, loop = started.result(START_S)
+    live = Live(url, app.state.service, server, loop)
+    try:
+        yield live
+    finally:
+        if thread.is_alive():
+            live.drain()
+        thread.join(START_S)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def busy_device(live: Live) -> Iterator[Event]:
+    """The device has work that ends when the event is set, or on the way out."""
+    began, released = Event(), Event()
+    live.service.executor._thread.submit(lambda: (began.set(), released.wait(START_S)))
+    assert began.wait(START_S)
+    try:
+        yield released
+    finally:
+        released.set()
+
+
+@contextmanager
+def busy_decoders(live: Live, threads: int) -> Iterator[Event]:
+    """Every decode thread has work that ends when the event is set, or on the way out."""
+    released = Event()
+    pool = live.service._decoder._pool._threads
+    starts = [Event() for _ in range(threads)]
+    for start in starts:
+        pool.submit(lambda start=start: (start.set(), released.wait(START_S)))
+    assert all(start.wait(START_S) for start in starts)
+    try:
+        yield released
+    finally:
+        released.set()
+
+
+@contextmanager
+def server_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`augserve serve` on a free port, and its address; killed on the way out if it still runs."""
+    command = [sys.executable, "-m", "augserve_server", "serve", "--port", "0", "--device", "cpu", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, _address(process.stdout)
+        finally:
+            process.kill()
+
+
+def _address(output: IO[str]) -> str:
+    for line in output:
+        if found := re.search(r"http://\S+:\d+", line):
+            return found[0]
+    raise AssertionError("the server ended before it told its address")
