@@ -11,11 +11,11 @@ from augserve.errors import ResponseInvalid
 
 
 class Output(BaseModel):
-    """What results are: [channels, height, width] of ``dtype``; None is what depends on the image."""
+    """What results are: [channels, height, width] of ``dtype``; None is what depends on the image or on chance."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    dtype: str
+    dtype: str | None
     channels: int | None
     height: int | None
     width: int | None

@@ -136,7 +136,6 @@ class InternalError(ServiceError):
 
 _BY_SLUG: Final[Mapping[str, type[ServiceError]]] = MappingProxyType(
     {
-        "body-too-large": LimitExceeded,
         "deadline-exceeded": DeadlineExceeded,
         "empty-body": ImageRejected,  # of a request that has an image: it has no bytes
         "format-not-allowed": ImageRejected,
@@ -146,8 +145,6 @@ _BY_SLUG: Final[Mapping[str, type[ServiceError]]] = MappingProxyType(
         "image-truncated": ImageRejected,
         "image-unsuitable": ImageRejected,
         "pipeline-not-found": PipelineNotFound,
-        "too-many-images": LimitExceeded,
-        "work-too-large": LimitExceeded,
     }
 )
 _BY_STATUS: Final[Mapping[int, type[ServiceError]]] = MappingProxyType(

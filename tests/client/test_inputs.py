@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from factories import make_file, make_image, make_picture, make_pixels
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -15,6 +14,7 @@ from PIL import Image
 from augserve import InvalidInput
 from augserve.inputs import UNCOMPRESSED_LIMIT_BYTES, Images, listed, read_source
 from augserve.tiff import Photometric, write_tiff
+from factories import make_file, make_image, make_picture, make_pixels
 
 EXACT_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")
 

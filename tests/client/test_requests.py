@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from email.parser import BytesParser
 from email.policy import HTTP
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ def test_a_split_keeps_every_image_once_in_order_and_within_its_limits(
 @given(sizes=st.lists(st.integers(0, 1000), min_size=1, max_size=60), images=st.integers(1, 20))
 def test_a_split_has_no_more_requests_than_it_must(sizes: list[int], images: int) -> None:
     portions = split(sizes, images, 2000)
-    for portion, following in zip(portions, portions[1:], strict=False):
+    for portion, following in pairwise(portions):
         full = len(portion) == images or sum(sizes[i] for i in portion) + sizes[following.start] > 2000
         assert full
 
@@ -120,7 +121,8 @@ def test_arrays_and_tensors_come_exactly_and_files_as_asked(call: Call, accept: 
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("clip eval", "clip%20eval"), ("../admin", "..%2Fadmin"), ("a?b#c", "a%3Fb%23c"), ("é", "%C3%A9")]
+    ("name", "path"),
+    [("clip eval", "clip%20eval"), ("../admin", "..%2Fadmin"), ("a?b#c", "a%3Fb%23c"), ("é", "%C3%A9")],
 )
 def test_a_name_stays_one_segment_of_the_path(name: str, path: str) -> None:
     assert build_describe(name).path == f"/v1/pipelines/{path}"

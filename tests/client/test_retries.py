@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 from fake_clock import FakeClock
-from small_service import problem
 from hypothesis import given
 from hypothesis import strategies as st
+from small_service import problem
 
 from augserve import AugserveError, ConnectionFailed, Overloaded, Retries, ServiceUnavailable, Timeout
 from augserve.errors import service_error
