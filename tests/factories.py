@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -140,6 +142,36 @@ def make_file(
         exif[0x0112] = orientation
         options["exif"] = exif.tobytes()
     return encode_picture(make_picture(name, size, mode), format, **options)
+
+
+def make_tiff(samples: npt.NDArray[np.generic] | bytes, size: tuple[int, int], bits: int, **tags: int) -> bytes:
+    """An uncompressed TIFF of one strip, for kinds of samples that Pillow does not write.
+
+    ``samples`` are in the file's byte order, ``bits`` each. Keyword arguments change tags: ``photometric=0``.
+    """
+    raw = samples if isinstance(samples, bytes) else samples.tobytes()
+    height, width = size
+    numbers = {"photometric": 262, "samples_per_pixel": 277, "sample_format": 339, "orientation": 274}
+    values = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(raw)}
+    values |= {numbers[name]: value for name, value in tags.items()}
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in sorted(values.items()))
+    directory = struct.pack("<H", len(values)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<L", 8 + len(raw)) + raw + directory
+
+
+def make_png(samples: npt.NDArray[np.generic], colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of big-endian samples [H, W] or [H, W, C], with ``chunks`` (name, content) before its pixels."""
+    height, width = samples.shape[:2]
+    bits = samples.dtype.itemsize * 8
+    rows = b"".join(b"\0" + row.tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    pieces = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(make_chunk(*piece) for piece in pieces)
+
+
+def make_chunk(name: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG, with its length and check sum."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def make_files(count: int, format: str = "JPEG", **options: object) -> list[bytes]:

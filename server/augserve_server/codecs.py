@@ -27,8 +27,8 @@ from augserve_pipelines import InputRule
 from augserve_server.errors import FormatNotAllowed, ImageCorrupt, ImageTooLarge, ImageTruncated
 from augserve_server.exif import find_orientation
 from augserve_server.foreign import foreign_errors
-from augserve_server.formats import Header, JpegHeader, jpeg_segments
-from augserve_server.headers import DEFAULT_LIMITS, ImageLimits, peek
+from augserve_server.formats import jpeg_segments, peek
+from augserve_server.headers import DEFAULT_LIMITS, Header, ImageLimits, JpegHeader
 
 __all__ = ["DEFAULT_LIMITS", "Header", "ImageLimits", "decode", "encode", "peek"]
 
@@ -90,8 +90,8 @@ def _decode_jpeg(data: bytes, header: JpegHeader, rule: InputRule) -> tuple[Pixe
     except ValueError as exc:
         if _HARMLESS.match(str(exc)) or _NOT_SUPPORTED in str(exc):
             return _decode_with_pillow(data, header, rule)
-        truncated = str(exc).startswith("Premature end of JPEG file")
-        raise (ImageTruncated if truncated else ImageCorrupt)("JPEG") from exc
+        ends = b"\xff\xd9" in data[header.scan_offset :] and "Premature end of JPEG file" not in str(exc)
+        raise (ImageCorrupt if ends else ImageTruncated)("JPEG") from exc
     if pixels.shape != buffer.shape:
         raise ImageCorrupt("JPEG", "it has another size than its header says")
     if rule.mode == "L" and not gray:
@@ -170,14 +170,22 @@ def _raw_profile(text: str | None) -> bytes:
 def _convert(image: Image.Image, rule: InputRule) -> Pixels:
     """The table of docs/inputs.md."""
     if image.mode.startswith("I;16"):
-        gray = (np.asarray(image) >> 8).astype(np.uint8)
-        image = Image.fromarray(gray)
+        image = _most_significant_bits(image)
     if rule.alpha == "white" and (image.mode in _WITH_ALPHA or "transparency" in image.info):
         image = _on_white(image.convert("RGBA"))
     image.info.pop("transparency", None)
     if image.mode not in ("1", "L", "LA"):
         image = image.convert("RGB")
     return _array(image.convert(rule.mode))
+
+
+def _most_significant_bits(image: Image.Image) -> Image.Image:
+    """Gray of more than 8 bits; Pillow's own conversion would clip at 255, and does not know that 0 can be white."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
+    gray = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
+    zero_is_white = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 1) == 0
+    return Image.fromarray(255 - gray if zero_is_white else gray)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -14,47 +14,42 @@ from typing import Final, Protocol
 
 from PIL import AvifImagePlugin
 
-from augserve_server.errors import FormatNotAllowed, ImageCorrupt, ImageTooLarge
-from augserve_server.exif import ORIENTATION, Layout, find_orientation
+from augserve_server.errors import EmptyBody, FormatNotAllowed, ImageCorrupt, ImageTooLarge, ImageTruncated
+from augserve_server.exif import find_orientation
 from augserve_server.foreign import foreign_errors
+from augserve_server.headers import DEFAULT_LIMITS, Header, ImageLimits, JpegHeader
+from augserve_server.tiff import read_tiff
 
 MAX_SEGMENTS: Final = 1024
 """Fewer segments, chunks or boxes than this may come before the pixels."""
 
 _MAX_GIF_BLOCKS: Final = 1 << 16  # of at most 255 bytes each
-_MAX_STRIPS: Final = 1 << 17
-_MAX_FRAMES_COUNTED: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What is known of an image before it is decoded; width and height in pixels, as stored.
+def peek(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
+    """Read an image's header, by its magic bytes and whatever it is called; no pixel is decoded.
 
-    ``orientation`` is the EXIF orientation, 1 to 8, or None where only decoding tells. ``frames`` is the number of
-    frames or pages, counted up to a thousand; always 1 for GIF.
+    Raises ``EmptyBody``, ``ImageTooLarge``, ``FormatNotAllowed``, ``ImageTruncated`` or ``ImageCorrupt``.
     """
+    if not data:
+        raise EmptyBody
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge("bytes", len(data), limits.max_bytes)
+    for name, format in FORMATS.items():
+        if format.matches(data):
+            header = _read(name, data)
+            if header.pixels < 1:
+                raise ImageCorrupt(name, f"it is {header.width} x {header.height} pixels")
+            limits.check(header)
+            return header
+    raise FormatNotAllowed(f"of no allowed format (it begins with {data[:8].hex(' ')})", list(FORMATS))
 
-    format: str
-    width: int
-    height: int
-    orientation: int | None = None
-    frames: int = 1
-    metadata_bytes: int = 0
 
-    @property
-    def pixels(self) -> int:
-        """Width times height."""
-        return self.width * self.height
-
-
-@dataclass(frozen=True, slots=True)
-class JpegHeader(Header):
-    """Also the number of components (1 gray, 3 colour, 4 CMYK) and where the first scan begins."""
-
-    components: int = 3
-    scan_offset: int = 0
-    scans_interleave: bool = True
-    """Whether the first scan holds all components of a sequential image, so that there is only one."""
+def _read(name: str, data: bytes) -> Header:
+    try:
+        return FORMATS[name].read(data)
+    except (struct.error, IndexError, OverflowError) as exc:  # the readers read as if there were always more
+        raise ImageTruncated(name) from exc
 
 
 class Format(Protocol):
@@ -239,52 +234,6 @@ def read_bmp(data: bytes) -> Header:
     if compression not in (0, 3):
         raise FormatNotAllowed(f"a BMP of compression {compression}", ["BMP of compression 0 (none) or 3 (bit fields)"])
     return Header("BMP", max(width, 0), abs(height), 1)
-
-
-def read_tiff(data: bytes) -> Header:
-    """The first directory, and how many pages there are; pyramids, masks and thumbnails of them do not count."""
-    layout = Layout.read(data)
-    assert layout is not None  # the magic bytes matched
-    values: dict[int, int | None] = {}
-    metadata_bytes = 0
-    for entry in layout.entries(data, layout.first):
-        if entry.offset + entry.size > len(data):
-            raise struct.error(f"tag {entry.tag} is out of range")
-        if entry.tag in (_STRIP_OFFSETS, _TILE_OFFSETS) and entry.count > _MAX_STRIPS:
-            raise ImageTooLarge("segments", entry.count, _MAX_STRIPS)
-        values.setdefault(entry.tag, entry.value)
-        metadata_bytes += entry.size
-    width, height = values.get(_WIDTH), values.get(_HEIGHT)
-    if width is None or height is None:
-        raise ImageCorrupt("TIFF", "its first page has no width or no height")
-    _check_tiles(values.get(_TILE_WIDTH), values.get(_TILE_HEIGHT), width, height)
-    orientation = values.get(ORIENTATION)  # where it is not, an XMP packet may have it
-    if orientation is not None and not 1 <= orientation <= 8:
-        orientation = 1
-    return Header("TIFF", width, height, orientation, _count_pages(data, layout), metadata_bytes)
-
-
-_SUBFILE, _WIDTH, _HEIGHT, _STRIP_OFFSETS = 254, 256, 257, 273
-_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS = 322, 323, 324
-_NOT_A_PAGE: Final = 0b101  # reduced resolution, or a mask
-
-
-def _check_tiles(tile_width: int | None, tile_height: int | None, width: int, height: int) -> None:
-    """A tile is decoded whole: one far larger than its image only makes the decoder allocate."""
-    if (tile_width or 1) > 2 * width + 4096 or (tile_height or 1) > 2 * height + 4096:
-        raise ImageCorrupt("TIFF", f"it is {width} x {height} and has tiles of {tile_width} x {tile_height}")
-
-
-def _count_pages(data: bytes, layout: Layout) -> int:
-    pages, offset = 1, layout.next(data, layout.first)
-    seen = {layout.first}
-    while offset and offset not in seen and len(seen) < _MAX_FRAMES_COUNTED:
-        seen.add(offset)
-        first = next(layout.entries(data, offset), None)  # entries are in order of their tags
-        if first is None or first.tag != _SUBFILE or not (first.value or 0) & _NOT_A_PAGE:
-            pages += 1
-        offset = layout.next(data, offset)
-    return pages
 
 
 def read_avif(data: bytes) -> Header:

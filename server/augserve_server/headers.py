@@ -1,12 +1,44 @@
-"""What an image says about itself before it is decoded, and whether that is within the limits."""
+"""What is known of an image before it is decoded, and how large one may be."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
+from typing import Final
 
-from augserve_server.errors import EmptyBody, FormatNotAllowed, ImageCorrupt, ImageTooLarge, ImageTruncated
-from augserve_server.formats import FORMATS, Header
+from augserve_server.errors import ImageTooLarge
+
+MAX_FRAMES_COUNTED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of an image before it is decoded; width and height in pixels, as stored.
+
+    ``orientation`` is the EXIF orientation, 1 to 8, or None where only decoding tells. ``frames`` is the number of
+    frames or pages, counted up to a thousand; always 1 for GIF.
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int | None = None
+    frames: int = 1
+    metadata_bytes: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader(Header):
+    """Also the number of components (1 gray, 3 colour, 4 CMYK) and where the first scan begins."""
+
+    components: int = 3
+    scan_offset: int = 0
+    scans_interleave: bool = True
+    """Whether the first scan holds all components of a sequential image, so that there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +69,3 @@ class ImageLimits:
 
 
 DEFAULT_LIMITS = ImageLimits()
-
-
-def peek(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
-    """Read an image's header, by its magic bytes and whatever it is called; no pixel is decoded.
-
-    Raises ``EmptyBody``, ``ImageTooLarge``, ``FormatNotAllowed``, ``ImageTruncated`` or ``ImageCorrupt``.
-    """
-    if not data:
-        raise EmptyBody
-    if len(data) > limits.max_bytes:
-        raise ImageTooLarge("bytes", len(data), limits.max_bytes)
-    for name, format in FORMATS.items():
-        if format.matches(data):
-            header = _read(name, data)
-            if header.pixels < 1:
-                raise ImageCorrupt(name, f"it is {header.width} x {header.height} pixels")
-            limits.check(header)
-            return header
-    raise FormatNotAllowed(f"of no allowed format (it begins with {data[:8].hex(' ')})", list(FORMATS))
-
-
-def _read(name: str, data: bytes) -> Header:
-    try:
-        return FORMATS[name].read(data)
-    except (struct.error, IndexError, OverflowError) as exc:  # the readers read as if there were always more
-        raise ImageTruncated(name) from exc
