@@ -74,9 +74,10 @@ def serve(
 ) -> None:
     """Serve pipelines over HTTP until told to stop."""
     from augserve_server.app import serve as run_server
+    from augserve_server.errors import StartError
     from augserve_server.settings import load_settings
 
-    with usage_errors():
+    with usage_errors(OSError, StartError):
         run_server(load_settings(config, host=host, port=port, device=device, pipelines=pipelines))
 
 
@@ -115,7 +116,7 @@ def run(
     from augserve_server.run_plan import FORMATS, RunRecord, choose_format, keep_record, plan_run
     from augserve_server.run_report import report_run
 
-    with usage_errors():
+    with usage_errors(*mistakes()):
         loaded = load_pipeline(pipeline)
         record = RunRecord(loaded.name, loaded.fingerprint, seed, views, choose_format(loaded, format), quality)
         form = Form(FORMATS[record.format].media_type, quality)
@@ -146,7 +147,7 @@ def show(
     from augserve_server.image_files import ImageReader
     from augserve_server.pipeline_files import load_pipeline
 
-    with usage_errors():
+    with usage_errors(*mistakes()):
         loaded = load_pipeline(pipeline)
         pixels = ImageReader(loaded.input)(image)
         sheet = draw_sheet(loaded, pixels, range(seed, seed + count), columns, size, choose_device(device))
@@ -167,7 +168,7 @@ def check(
     """
     from augserve_server.pipeline_files import files_to_check, problems_of
 
-    with usage_errors():
+    with usage_errors(*mistakes()):
         files = files_to_check(paths or [])
     problems = {file: problems_of(file) for file in files}
     for file in files:
@@ -184,7 +185,7 @@ def pipelines(
     from augserve_server.pipeline_files import load_folder, shipped_pipelines
     from augserve_server.pipeline_table import as_records, as_table
 
-    with usage_errors():
+    with usage_errors(*mistakes()):
         loaded, problems = load_folder(folder or shipped_pipelines())
     if as_json:
         print(json.dumps(as_records(loaded), indent=2))
@@ -196,15 +197,20 @@ def pipelines(
 
 
 @contextmanager
-def usage_errors() -> Iterator[None]:
-    """Errors that are the user's to mend end the program with status 2 and say what they are, without a traceback."""
-    from augserve_pipelines import PipelinesError
-    from augserve_server.errors import ServiceError, StartError
-
+def usage_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Errors of these kinds end the program with status 2 and what they say, without a traceback."""
     try:
         yield
-    except (OSError, ValueError, PipelinesError, ServiceError, StartError) as exc:
+    except kinds as exc:
         text = f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else str(exc)
         for line in text.splitlines():
             print(f"error: {line}", file=sys.stderr)
         raise typer.Exit(USAGE) from exc
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    """What the files and values that a user names may raise."""
+    from augserve_pipelines import PipelinesError
+    from augserve_server.errors import ServiceError
+
+    return OSError, ValueError, PipelinesError, ServiceError

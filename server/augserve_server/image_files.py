@@ -10,7 +10,7 @@ from torch import Tensor
 
 from augserve_pipelines import InputRule
 from augserve_server.codecs import decode
-from augserve_server.headers import DEFAULT_LIMITS, ImageLimits, peek
+
 
 
 @dataclass(frozen=True, slots=True)
