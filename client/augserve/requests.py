@@ -88,8 +88,9 @@ def split(sizes_bytes: Sequence[int], images_per_request: int, bytes_per_request
 
 
 def plan(call: Call, sources: Sequence[Source], images_per_request: int, bytes_per_request: int) -> list[range]:
-    """The portions of a call: at most ``images_per_request`` images, and 256 results where views multiply them."""
-    images = min(images_per_request, max(1, RESULTS_PER_REQUEST // call.results_per_image))
+    """The portions of a call: at most ``images_per_request`` images, and as many or 256 results if there are views."""
+    results = max(RESULTS_PER_REQUEST, images_per_request)
+    images = min(images_per_request, max(1, results // call.results_per_image))
     sizes_bytes = [source.size_bytes + PART_OVERHEAD_BYTES for source in sources]
     return split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
 

@@ -69,6 +69,12 @@ def test_views_make_requests_of_fewer_images(views: int | None, images: int) -> 
     assert plan(Call("pipeline", views=views), sources, 64, 10**9)[0] == range(images)
 
 
+def test_more_images_to_a_request_are_as_many_as_was_said() -> None:
+    sources = [read_source(b"1")] * 1000
+    assert plan(Call("pipeline"), sources, 500, 10**9)[0] == range(500)
+    assert plan(Call("pipeline", views=2), sources, 500, 10**9)[0] == range(250)
+
+
 def test_each_request_has_the_seed_of_its_first_result() -> None:
     sources = [read_source(b"1")] * 10
     call = Call("pipeline", seed=7, views=3)
