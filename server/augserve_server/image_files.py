@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines import InputRule
-from augserve_server.codecs import decode
-
+from augserve_server.codecs import DEFAULT_LIMITS, ImageLimits, decode, peek
 
 
 @dataclass(frozen=True, slots=True)
