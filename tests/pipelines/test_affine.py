@@ -1,0 +1,199 @@
+"""Affine maps against torchvision, alone and in a batch, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parity import assert_parity, assert_same, channels_last, make_images
+from torch import Tensor
+
+from augserve_pipelines import Pipeline
+from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.transforms import Normalize, RandomAffine, ToDtype
+from augserve_pipelines.transforms.affine import affine_image
+from augserve_pipelines.transforms.warp import inverse_matrix, points_by_products, points_by_sums
+from factories import SIZES, make_noise
+from oracle import tv_functional, v2
+
+EVERYTHING = {"degrees": 30, "translate": (0.1, 0.3), "scale": (0.7, 1.5), "shear": (-10, 10, -5, 20)}
+MODES = ("nearest", "bilinear")
+FILLS = [None, 0, 127.5, 255, [9], [1, 2.5, 300], {torch.Tensor: 3}, {"others": None}]
+SMALL = ((1, 1), (1, 9), (9, 1), (7, 13), (30, 21))
+
+finite = st.floats(-400, 400, width=32)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("interpolation", MODES)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"degrees": 0},
+        {"degrees": 0, "translate": (0.5, 0.5)},
+        {"degrees": (10, 50), "shear": 7},
+        {"degrees": 180, "scale": (0.2, 3), "shear": (5, 6)},
+        {"degrees": 25, "center": (3, 9.5)},
+        EVERYTHING,
+    ],
+    ids=str,
+)
+def test_every_parameter(arguments: dict[str, object], interpolation: str, dtype: torch.dtype) -> None:
+    arguments = {**arguments, "interpolation": interpolation}
+    sizes = (*SIZES, (256, 256), (480, 363)) if dtype == torch.uint8 else (*SMALL, (64, 64), (213, 160))
+    assert_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), make_images(dtype, sizes=sizes), range(9))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("interpolation", MODES)
+@pytest.mark.parametrize("fill", FILLS, ids=str)
+def test_every_fill(fill: object, interpolation: str, dtype: torch.dtype) -> None:
+    arguments = {**EVERYTHING, "interpolation": interpolation}
+    theirs = v2.RandomAffine(**arguments, fill=dict(fill) if isinstance(fill, dict) else fill)
+    assert_parity(RandomAffine(**arguments, fill=fill), theirs, make_images(dtype, sizes=(*SMALL, (64, 80))), range(6))
+
+
+@pytest.mark.parametrize("interpolation", MODES)
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_other_numbers_of_channels(channels: int, interpolation: str) -> None:
+    images = [make_noise((7, 13), channels=channels), channels_last(make_noise((20, 9), channels=channels))]
+    arguments = {**EVERYTHING, "fill": list(range(channels)), "interpolation": interpolation}
+    assert_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), images)
+
+
+@pytest.mark.parametrize("interpolation", MODES)
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int64, torch.float16, torch.bfloat16, torch.float64])
+def test_other_dtypes(dtype: torch.dtype, interpolation: str) -> None:
+    images = [make_noise(size).to(dtype) for size in SMALL]
+    arguments = {**EVERYTHING, "fill": 7, "interpolation": interpolation}
+    assert_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), images)
+
+
+@settings(max_examples=300)
+@given(
+    size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    angle=finite,
+    translate=st.tuples(st.integers(-30, 30), st.integers(-30, 30)),
+    scale=st.floats(0.0625, 20, width=32),
+    shear=st.one_of(finite, st.tuples(finite), st.tuples(finite, finite)),
+    interpolation=st.sampled_from(MODES),
+    center=st.one_of(st.none(), st.tuples(finite, finite)),
+)
+def test_the_kernel_over_all_parameters(
+    size: tuple[int, int],
+    angle: float,
+    translate: tuple[int, int],
+    scale: float,
+    shear: float | tuple[float, ...],
+    interpolation: str,
+    center: tuple[float, float] | None,
+) -> None:
+    image = make_noise(size)
+    arguments = (angle, translate, scale, shear, interpolation, [1, 2, 3], center)
+    assert_same(affine_image(image, *arguments), tv_functional.affine_image(image, *arguments), f"{size} {arguments}")
+
+
+def test_leading_dimensions() -> None:
+    video = torch.stack([make_noise((8, 9), seed=seed) for seed in range(6)]).reshape(2, 3, 3, 8, 9)
+    arguments = (33.0, [2, -1], 1.1, [4.0, 5.0], "bilinear", 9)
+    assert torch.equal(affine_image(video, *arguments), tv_functional.affine_image(video, *arguments))
+
+
+def make_block(count: int = 5, dtype: torch.dtype = torch.uint8) -> Tensor:
+    return torch.stack([make_noise((31, 45), dtype, seed=seed) for seed in range(count)])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("interpolation", MODES)
+def test_a_row_of_a_batch_is_what_it_is_alone(
+    interpolation: str, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    block = make_block(dtype=dtype).contiguous(memory_format=layout)
+    op = RandomAffine(**EVERYTHING, interpolation=interpolation).draw(Lanes(range(5)), Frames.of(list(block)))
+    together = op.run(Batch([Block(np.arange(5), block)])).stack()
+    for row in range(5):
+        assert_same(op[row : row + 1].image(block[row : row + 1])[0], together[row], f"row {row}")
+
+
+def test_a_batch_of_videos() -> None:
+    videos = make_block(6).reshape(2, 3, 3, 31, 45)
+    op = RandomAffine(**EVERYTHING, fill=[1, 2, 3]).draw(Lanes(range(2)), Frames.of(list(videos)))
+    for row, video in enumerate(op.image(videos)):
+        for frame, image in zip(video, videos[row], strict=True):
+            assert_same(op[row : row + 1].image(image[None])[0], frame, f"video {row}")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (9, 8), (30, 21), (224, 224), (213, 407)])
+def test_the_two_ways_to_compute_points(size: tuple[int, int]) -> None:
+    theta = torch.tensor([inverse_matrix(20.0 * i, (i, 2 - i), 0.8, (3.0, i), (i, 1.5)) for i in range(4)])
+    steps = theta.transpose(1, 2) / torch.tensor([0.5 * size[1], 0.5 * size[0]])
+    products, sums = points_by_products(steps, size), points_by_sums(steps, size)
+    for row in range(4):
+        assert torch.equal(products[row], points_by_products(steps[row : row + 1], size)[0])
+        assert torch.equal(sums[row], points_by_sums(steps[row : row + 1], size)[0])
+    # Whatever this processor rounds: three roundings of terms of the size of the points.
+    torch.testing.assert_close(products, sums, rtol=0, atol=8 * 2.0**-24 * float(products.abs().max() + 4))
+
+
+def test_points_by_products_give_the_bytes_of_torchvision() -> None:
+    size = (97, 131)
+    image = make_noise(size, torch.float32)
+    matrix = inverse_matrix(33.0, (3, -4), 1.3, (7.0, 5.0), (0.0, 0.0))
+    steps = torch.tensor([matrix]).transpose(1, 2) / torch.tensor([0.5 * size[1], 0.5 * size[0]])
+    sampled = torch.nn.functional.grid_sample(
+        image[None], points_by_products(steps, size), padding_mode="zeros", align_corners=False
+    )
+    assert torch.equal(sampled[0], tv_functional.affine_image(image, 33.0, [3, -4], 1.3, [7.0, 5.0], "bilinear"))
+
+
+def test_the_golden_draw() -> None:
+    frames = Frames.of([torch.empty(3, 480, 640)])
+    op = RandomAffine(15, (0.1, 0.1), (0.9, 1.1), 10).draw(Lanes([0]), frames)
+    assert op.translate.tolist() == [[34, -40]]
+    drawn = [op.angle[0], op.scale[0], op.shear[0, 0]]
+    np.testing.assert_allclose(drawn, [-0.1123023, 0.9264061, -3.8515434], rtol=1e-6)
+
+
+def test_in_a_pipeline_the_input_stays_as_it_is() -> None:
+    images = [make_noise(size) for size in ((40, 30), (40, 30), (9, 1))]
+    before = [image.clone() for image in images]
+    steps = (RandomAffine(30, interpolation="bilinear"), ToDtype(torch.float32, True), Normalize([0.5], [0.5]))
+    batch = Pipeline(steps)(images, [1, 2, 3])
+    theirs = v2.Compose(
+        [v2.RandomAffine(30, interpolation="bilinear"), v2.ToDtype(torch.float32, True), v2.Normalize([0.5], [0.5])]
+    )
+    for seed, image, kept, result in zip([1, 2, 3], images, before, batch, strict=True):
+        assert torch.equal(image, kept)
+        torch.manual_seed(seed)
+        assert torch.equal(result, theirs(image))
+
+
+def test_a_fill_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"fill \[1, 2\] has 2 values for an image of 3 channels: it takes one"):
+        Pipeline([RandomAffine(3, fill=[1, 2])])([make_noise((9, 9))], [0])
+    with pytest.raises(InvalidInput, match="has 2 values"):
+        affine_image(make_noise((9, 9)), 3.0, [0, 0], 1.0, 0.0, fill=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"degrees": -1}, "-1"),
+        ({"degrees": (3, 1)}, "3 is greater than 1"),
+        ({"degrees": 1, "translate": (0.1, 1.5)}, "1.5 is greater than 1"),
+        ({"degrees": 1, "translate": 0.1}, "two numbers"),
+        ({"degrees": 1, "scale": (0, 1)}, "0 is not greater than 0"),
+        ({"degrees": 1, "shear": (1, 2, 3)}, r"four \[low, high, low, high\]"),
+        ({"degrees": 1, "interpolation": "bicubic"}, "allowed: nearest, bilinear"),
+        ({"degrees": 1, "center": (1,)}, "two numbers"),
+    ],
+)
+def test_refused_arguments(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RandomAffine(**arguments)
