@@ -152,6 +152,7 @@ def make_tiff(samples: npt.NDArray[np.generic] | bytes, size: tuple[int, int], b
     raw = samples if isinstance(samples, bytes) else samples.tobytes()
     height, width = size
     numbers = {"photometric": 262, "samples_per_pixel": 277, "sample_format": 339, "orientation": 274}
+    numbers |= {"tile_width": 322, "tile_height": 323}
     values = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(raw)}
     values |= {numbers[name]: value for name, value in tags.items()}
     entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in sorted(values.items()))
