@@ -151,7 +151,7 @@ class EmptyBody(RequestError):
     title = "Empty body"
 
     def __init__(self, detail: str = "the body is empty; send one encoded image, or multipart/form-data") -> None:
-        super().__init__(detail)
+        super().__init__(detail, field="body")
 
 
 class BodyTimeout(RequestError):
@@ -257,6 +257,9 @@ class ImageError(ServiceError):
     status = 422
     slug = "image-invalid"
     title = "Image invalid"
+
+    def __init__(self, detail: str, **members: Any) -> None:
+        super().__init__(detail, **{"field": "image", **members})
 
 
 class ImageTooLarge(ImageError):
