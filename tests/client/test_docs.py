@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from factories import make_file
 
 DOCS = Path(__file__).parents[2] / "docs" / "client.md"
