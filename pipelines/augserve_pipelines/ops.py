@@ -124,12 +124,16 @@ def each_row(kernel: Callable[..., Tensor], x: Tensor, *parameters: NDArray[Any]
 
 
 def merged(blocks: Sequence[Block]) -> Batch:
-    """A batch of these blocks, those of one shape and dtype laid together."""
+    """A batch of these blocks, those of one shape, dtype and memory layout laid together.
+
+    A block keeps its layout: which of torch's loops takes a value, and how often it rounds, may follow from where it
+    lies, and must not follow from a sample's neighbours.
+    """
     if len(blocks) == 1:
         return Batch(blocks)
     groups: dict[object, list[Block]] = {}
     for block in blocks:
-        groups.setdefault((block.data.shape[1:], block.data.dtype), []).append(block)
+        groups.setdefault((block.data.shape[1:], block.data.dtype, _is_channels_last(block.data)), []).append(block)
     return Batch([group[0] if len(group) == 1 else _joined(group) for group in groups.values()])
 
 
@@ -157,7 +161,14 @@ def _kept(batch: Batch, mask: BoolArray) -> list[Block]:
 
 
 def _joined(blocks: list[Block]) -> Block:
-    return Block(np.concatenate([block.rows for block in blocks]), torch.cat([block.data for block in blocks]))
+    rows, data = np.concatenate([block.rows for block in blocks]), [block.data for block in blocks]
+    if _is_channels_last(data[0]):
+        return Block(rows, torch.cat([part.movedim(-3, -1) for part in data]).movedim(-1, -3))
+    return Block(rows, torch.cat(data))
+
+
+def _is_channels_last(data: Tensor) -> bool:
+    return data.movedim(-3, -1).is_contiguous()
 
 
 @cache

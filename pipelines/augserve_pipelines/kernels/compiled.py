@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
-from llvmlite.ir import IRBuilder
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -19,27 +18,30 @@ def compiled(loop: Loop) -> Loop:
     Floats are added and multiplied as written: nothing is reordered, and only :func:`fma` fuses. A division by zero is
     an infinity or a NaN.
     """
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        function: Loop = numba.njit(cache=True, **options)(loop)
+        return _njit(loop, cache=True)
     except RuntimeError:  # numba found no folder that it may write to
-        function = numba.njit(**options)(loop)
-    return function
+        return _njit(loop, cache=False)
 
 
-@intrinsic  # type: ignore[misc]  # numba has no types
-def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
+def _njit(loop: Loop, cache: bool) -> Loop:
+    return cast(Loop, numba.njit(nogil=True, error_model="numpy", cache=cache)(loop))
+
+
+def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c`` of float32 with one rounding: what ``torch.add(c, a, alpha=b)`` computes on the CPU."""
-    signature = types.float32(types.float32, types.float32, types.float32)
-    return signature, _emit("fma")
+    return types.float32(types.float32, types.float32, types.float32), _emit("fma")
 
 
-@intrinsic  # type: ignore[misc]  # numba has no types
-def select(context: Any, condition: Any, a: Any, b: Any) -> Any:
+def _select(context: Any, condition: Any, a: Any, b: Any) -> Any:
     """``a if condition else b`` of float32 without a branch, so that the loop around it becomes vector instructions."""
-    signature = types.float32(types.boolean, types.float32, types.float32)
-    return signature, _emit("select")
+    return types.float32(types.boolean, types.float32, types.float32), _emit("select")
 
 
-def _emit(instruction: str) -> Callable[[Any, IRBuilder, Any, Any], Any]:
+def _emit(instruction: str) -> Callable[[Any, Any, Any, Any], Any]:
     return lambda context, builder, signature, operands: getattr(builder, instruction)(*operands)
+
+
+# What the two above describe to the compiler, for loops to call.
+fma: Callable[[Any, Any, Any], Any] = cast(Any, intrinsic(_fma))
+select: Callable[[Any, Any, Any], Any] = cast(Any, intrinsic(_select))

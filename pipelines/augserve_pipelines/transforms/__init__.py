@@ -3,18 +3,23 @@
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.transforms.affine import RandomAffine
 from augserve_pipelines.transforms.base import RandomTransform, Transform
+from augserve_pipelines.transforms.color import ColorJitter
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import Normalize, ToDtype, ToImage
 from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
 from augserve_pipelines.transforms.erasing import RandomErasing
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
+from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale
 from augserve_pipelines.transforms.pad import Pad
+from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
 from augserve_pipelines.transforms.resize import Resize
 from augserve_pipelines.transforms.rotation import RandomRotation
 
 __all__ = [
     "CenterCrop",
+    "ColorJitter",
     "Compose",
+    "Grayscale",
     "Identity",
     "InterpolationMode",
     "Normalize",
@@ -24,10 +29,14 @@ __all__ = [
     "RandomChoice",
     "RandomCrop",
     "RandomErasing",
+    "RandomGrayscale",
     "RandomHorizontalFlip",
+    "RandomInvert",
     "RandomOrder",
+    "RandomPosterize",
     "RandomResizedCrop",
     "RandomRotation",
+    "RandomSolarize",
     "RandomTransform",
     "RandomVerticalFlip",
     "Resize",

@@ -1,0 +1,35 @@
+"""How bytes of images lie in memory, for loops that take them as they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def on_cpu(image: Tensor, dtype: torch.dtype = torch.uint8) -> bool:
+    """Whether a loop over numpy arrays of this dtype may work on the image."""
+    return image.device.type == "cpu" and image.dtype == dtype
+
+
+def dense(image: Tensor) -> Tensor:
+    """The image ``[..., C, H, W]``, itself where its values lie without gaps, channel by channel or pixel by pixel."""
+    return image if _pixel_by_pixel(image) else image.contiguous()
+
+
+def dense_copy(image: Tensor) -> Tensor:
+    """A copy of ``[..., C, H, W]``, laid pixel by pixel where the image is, else channel by channel."""
+    if _pixel_by_pixel(image):
+        return image.movedim(-3, -1).clone().movedim(-1, -3)
+    return image.clone(memory_format=torch.contiguous_format)
+
+
+def flat(image: Tensor) -> tuple[NDArray[np.uint8], bool]:
+    """The bytes of a dense ``[C, H, W]`` as they lie, to read or to write, and whether they lie pixel by pixel."""
+    interleaved = _pixel_by_pixel(image)
+    return (image.movedim(-3, -1) if interleaved else image).view(-1).numpy(), interleaved
+
+
+def _pixel_by_pixel(image: Tensor) -> bool:
+    return not image.is_contiguous() and image.movedim(-3, -1).is_contiguous()

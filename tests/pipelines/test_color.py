@@ -1,0 +1,122 @@
+"""ColorJitter and the adjustments it is made of, against torchvision."""
+
+import pytest
+import torch
+from oracle import tv_functional, v2
+from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
+
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.kernels.color import shift_hue_reference
+from augserve_pipelines.transforms.color import (
+    ColorJitter,
+    adjust_brightness_image,
+    adjust_contrast_image,
+    adjust_hue_image,
+    adjust_saturation_image,
+)
+
+DTYPES = (torch.uint8, torch.float32)
+ALL = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+WIDE = {"brightness": 1.5, "contrast": (0.0, 3.0), "saturation": [0.5, 4], "hue": (-0.5, 0.5)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("ranges", [ALL, WIDE], ids=["usual", "wide"])
+def test_all_four_adjustments_match(ranges, dtype):
+    assert_parity(ColorJitter(**ranges), v2.ColorJitter(**ranges), make_images(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", list(ALL))
+def test_each_adjustment_matches_alone(name, dtype):
+    assert_parity(ColorJitter(**{name: WIDE[name]}), v2.ColorJitter(**{name: WIDE[name]}), make_images(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_channel_matches(dtype):
+    assert_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), make_images(dtype, channels=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_floats_match(dtype):
+    images = make_images(dtype, sizes=[(1, 1), (7, 13), (64, 64)])
+    assert_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), images)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"brightness": 0}, {"hue": 0.0}, {"contrast": (1, 1), "hue": [0, 0]}])
+def test_what_cannot_change_anything_draws_only_an_order(arguments):
+    assert_parity(ColorJitter(**arguments), v2.ColorJitter(**arguments), make_images()[:3])
+
+
+def test_ranges_that_touch_the_neutral_factor_are_drawn():
+    ranges = {"brightness": (1.0, 1.0), "contrast": (0.5, 0.5), "saturation": (1, 2), "hue": (0, 0.25)}
+    assert_parity(ColorJitter(**ranges), v2.ColorJitter(**ranges), make_images()[:8])
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_numbers_of_channels_are_refused(channels):
+    image = torch.zeros(channels, 4, 4, dtype=torch.uint8)
+    assert_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), [image], SEEDS[:2])
+    with pytest.raises(InvalidInput, match=f"ColorJitter takes images of 1 or 3 channels; got one of {channels}"):
+        ColorJitter(hue=0.1)(image)
+
+
+def test_leading_dimensions_share_a_draw_but_not_a_mean():
+    image = torch.stack([image for image in make_images(sizes=[(64, 64)])])
+    for seed in range(8):
+        assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), image, seed=seed)
+        assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), image.float() / 255, seed=seed)
+
+
+def test_transposed_and_expanded_images_match():
+    image = make_images(sizes=[(31, 64)])[0]
+    for other in (image.mT, image[:1].expand(3, -1, -1), image[:, ::2, 1::3], image.flip(0)):
+        for seed in range(8):
+            assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), other, seed=seed)
+
+
+def test_the_input_is_left_alone():
+    for image in (*make_images(sizes=[(64, 64)]), *make_images(torch.float32, sizes=[(64, 64)])):
+        before = image.clone()
+        ColorJitter(**WIDE)(image)
+        assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize("lay", [torch.Tensor.contiguous, channels_last])
+@pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 1 / 3, 0.5])
+def test_the_hue_of_every_color_matches(shift, lay):
+    levels = torch.arange(0, 256, 5, dtype=torch.uint8)
+    colors = lay(torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).view(3, len(levels), -1))
+    assert_same(adjust_hue_image(colors, shift), tv_functional.adjust_hue_image(colors, shift), "bytes")
+    floats = colors / 255
+    assert_same(adjust_hue_image(floats, shift), tv_functional.adjust_hue_image(floats, shift), "floats")
+    assert_same(shift_hue_reference(floats, shift), tv_functional.adjust_hue_image(floats, shift), "reference")
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0.0, 0.2])
+def test_the_hue_of_odd_floats_matches(shift):
+    values = torch.tensor([0.0, 1.0, 0.5, -1.0, 7.25, 3e38, -3e38, 1e-40, torch.inf, -torch.inf, torch.nan])
+    colors = torch.stack(torch.meshgrid(values, values, values, indexing="ij")).view(3, len(values), -1)
+    expected = tv_functional.adjust_hue_image(colors, shift)
+    assert_same(adjust_hue_image(colors, shift), expected, "compiled")
+    assert_same(shift_hue_reference(colors, shift), expected, "reference")
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+@pytest.mark.parametrize("factor", [0.0, 1e-7, 0.3, 1.0, 1 + 2**-23, 2.5, 255.0])
+def test_extreme_factors_match(name, factor):
+    ours = {
+        "brightness": adjust_brightness_image,
+        "contrast": adjust_contrast_image,
+        "saturation": adjust_saturation_image,
+    }[name]
+    theirs = getattr(tv_functional, f"adjust_{name}_image")
+    for dtype in DTYPES:
+        for image in make_images(dtype, sizes=[(7, 13), (100, 150)]):
+            assert_same(ours(image, factor), theirs(image, factor), f"{name} {factor} {dtype}")
+
+
+def test_integers_beyond_bytes_match():
+    image = torch.randint(0, 2**15, (3, 16, 16), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
+    for seed in range(8):
+        assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), image, seed=seed)
