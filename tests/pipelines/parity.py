@@ -13,6 +13,7 @@ from augserve_pipelines.batch import Batch
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import merged
+from augserve_pipelines.pipeline import Pipeline
 from augserve_pipelines.transforms.base import Transform
 from factories import NAMES, SIZES, make_image, make_noise
 from oracle import v2
@@ -107,8 +108,7 @@ def assert_eager_parity(ours: Transform, theirs: v2.Transform, *inputs: object, 
 
 def run_batch(ours: Transform, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
     """What the engine makes of all images in one batch."""
-    op = ours.draw(Lanes(seeds), Frames.of(images))
-    return list(op.run(Batch.of(images)))
+    return list(Pipeline([ours])(images, seeds))
 
 
 def assert_same(actual: object, expected: object, where: str) -> None:
