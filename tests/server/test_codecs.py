@@ -326,6 +326,14 @@ def test_a_tiff_of_samples_without_a_rule_is_refused(
         decoded(data)
 
 
+def test_cmyk_becomes_rgb_by_the_declared_formula() -> None:
+    inks = np.random.default_rng(0).integers(0, 256, (64, 80, 4), np.uint8)
+    data = encode_picture(Image.frombytes("CMYK", (80, 64), inks.tobytes()), "TIFF")
+    paper = 255 - inks.astype(np.int64)
+    expected = (2 * paper[..., :3] * paper[..., 3:] + 255) // 510
+    np.testing.assert_array_equal(decoded(data), expected)
+
+
 def test_a_tiff_in_lab_is_refused() -> None:
     with pytest.raises(FormatNotAllowed, match="L\\*a\\*b\\* colours"):
         decoded(make_file("TIFF", (4, 5), "LAB"))

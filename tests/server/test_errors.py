@@ -40,7 +40,7 @@ EXAMPLES: list[tuple[ServiceError, int, str, str]] = [
         errors.TooMuchWork({"images": 9, "pixels": 1}, {"images": 4, "pixels": 2}),
         413,
         "too-much-work",
-        "needs 9 images (at most 4)",
+        "9 images (at m",
     ),
     (errors.OutputTooLarge(99, 64), 413, "output-too-large", "99 bytes; at most 64"),
     (errors.NotAcceptable("text/html", ["image/png"]), 406, "not-acceptable", "available: image/png"),

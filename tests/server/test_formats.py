@@ -6,13 +6,14 @@ import struct
 import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from augserve_pipelines import InputRule
-from augserve_server.codecs import ImageLimits, decode, peek
+from augserve_server.codecs import MAX_JPEG_SCANS, MAX_PNG_DATA_CHUNKS, ImageLimits, decode, peek
 from augserve_server.errors import (
     EmptyBody,
     FormatNotAllowed,
@@ -87,6 +88,21 @@ def test_a_gif_grows_to_hold_its_first_image() -> None:
     header = peek(bytes(data))
     assert (header.height, header.width) == (50, 30)
     assert decode(bytes(data), header, InputRule()).shape == (50, 30, 3)
+
+
+def test_the_documented_limits_are_the_defaults() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text()
+    limits = ImageLimits()
+    for name, value in [
+        ("bytes of the file", f"{limits.max_bytes >> 20} MiB"),
+        ("pixels", f"{limits.max_pixels:,}"),
+        ("pixels along one side", f"{limits.max_side:,}"),
+        ("frames or pages", str(limits.max_frames)),
+        ("bytes of metadata: profiles, EXIF, XMP, texts, tables of tags", f"{limits.max_metadata_bytes >> 20} MiB"),
+        ("scans of a progressive JPEG", str(MAX_JPEG_SCANS)),
+        ("data chunks of a PNG", f"{MAX_PNG_DATA_CHUNKS:,}"),
+    ]:
+        assert f"| {name} | {value} |" in text
 
 
 # What is no image
