@@ -177,7 +177,7 @@ class AsyncClient:
         remaining_s = attempts.remaining_s()
         built = self._http.build_request(**send_options(request, remaining_s))
         body = bytearray()  # writable, so that arrays and tensors can stay where they arrived
-        with errors_converted():
+        with errors_converted(built.url):
             async with asyncio.timeout(remaining_s):
                 response = await self._http.send(built, stream=True)
                 try:

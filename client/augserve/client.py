@@ -190,7 +190,7 @@ class Client:
     def _exchange(self, request: Request, attempts: Attempts) -> Answer:
         built = self._http.build_request(**send_options(request, attempts.remaining_s()))
         body = bytearray()  # writable, so that arrays and tensors can stay where they arrived
-        with errors_converted():
+        with errors_converted(built.url):
             response = self._http.send(built, stream=True)
             try:
                 for chunk in response.iter_bytes():

@@ -76,17 +76,18 @@ def send_options(request: Request, remaining_s: float | None) -> dict[str, Any]:
 
 
 @contextmanager
-def errors_converted() -> Iterator[None]:
-    """Raise our errors for httpx's."""
+def errors_converted(url: httpx.URL) -> Iterator[None]:
+    """Raise our errors for httpx's, of a request to ``url``."""
+    address = f"{url.scheme}://{url.netloc.decode()}"
     try:
         yield
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as exc:
         raise InvalidInput(f"the request cannot be sent: {exc}") from exc
     except httpx.ConnectTimeout as exc:
-        raise ConnectionFailed(f"no connection within {CONNECT_TIMEOUT_S:g} s") from exc
+        raise ConnectionFailed(f"{address}: no connection within {CONNECT_TIMEOUT_S:g} s") from exc
     except (httpx.TimeoutException, TimeoutError) as exc:
-        raise Timeout("no complete answer in time") from exc
+        raise Timeout(f"{address}: no complete answer in time") from exc
     except httpx.TransportError as exc:
-        raise ConnectionFailed(str(exc) or type(exc).__name__) from exc
+        raise ConnectionFailed(f"{address}: {str(exc) or type(exc).__name__}") from exc
     except httpx.RequestError as exc:
-        raise ResponseInvalid(f"the answer cannot be read: {exc}") from exc
+        raise ResponseInvalid(f"{address}: the answer cannot be read: {exc}") from exc
