@@ -55,7 +55,8 @@ def test_the_curl_lines_work_as_pasted(url: str, checkout: Path) -> None:
     said = [
         shell(script.replace(ADDRESS, url).replace("curl ", "curl --fail --silent "), checkout) for script in scripts
     ]
-    assert Image.open(checkout / "thumbnail.jpg").size == (256, 256)
+    with Image.open(checkout / "augmented.jpg") as picture:
+        assert (picture.format, picture.size) == ("JPEG", (224, 224))
     assert np.load(checkout / "chelsea.npy").shape == (3, 224, 224)
     pairs = read_safetensors((checkout / "pairs.safetensors").read_bytes())["images"]
     assert (pairs.shape, pairs.dtype) == ((4, 3, 224, 224), np.float16)

@@ -41,6 +41,12 @@ RECIPES: dict[str, Callable[[], list[Any]]] = {
         *IMAGENET,
     ],
     "clip_eval": lambda: [v2.Resize(224, BICUBIC), v2.CenterCrop(224), v2.ToImage(), *CLIP],  # Pillow's own resize
+    "preview": lambda: [
+        v2.ToImage(),
+        v2.RandomResizedCrop(224),
+        v2.RandomHorizontalFlip(),
+        v2.ColorJitter(0.4, 0.4, 0.4, 0.1),
+    ],
     "thumbnail": lambda: [v2.ToImage(), v2.Resize(256), v2.CenterCrop(256)],
     "seed_example": lambda: [
         v2.ToImage(),
@@ -69,7 +75,8 @@ def test_a_shipped_pipeline_says_what_it_is_and_what_comes_out(path: Path) -> No
     pipeline = Pipeline.load(path)
     assert pipeline.name == path.stem
     assert pipeline.description
-    size, dtype = (256, "uint8") if path.stem == "thumbnail" else (224, "float32")
+    size = 256 if path.stem == "thumbnail" else 224
+    dtype = "uint8" if path.stem in ("preview", "thumbnail") else "float32"
     assert pipeline.signature() == OutputSignature(dtype, 3, size, size)
 
 
