@@ -6,8 +6,9 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -19,6 +20,7 @@ from augserve_server.app import create_app
 from augserve_server.service import Service
 from augserve_server.serving import Server
 from augserve_server.settings import Settings
+from factories import make_file
 
 START_S = 30
 
@@ -69,15 +71,27 @@ def run_server(**settings: Any) -> Iterator[Live]:
 
 
 @contextmanager
-def busy_device(live: Live) -> Iterator[Event]:
-    """The device has work that ends when the event is set, or on the way out."""
+def busy_device(live: Live, pipeline: str = "thumbnail") -> Iterator[Event]:
+    """The device has a batch of one, of ``pipeline``, that ends when the event is set, or on the way out."""
     began, released = Event(), Event()
     live.service.executor._thread.submit(lambda: (began.set(), released.wait(START_S)))
     assert began.wait(START_S)
-    try:
-        yield released
-    finally:
-        released.set()
+    with ThreadPoolExecutor(1) as asking:
+        occupant = asking.submit(httpx.post, f"{live.url}/v1/augment/{pipeline}", content=make_file("PNG", (9, 9)))
+        try:
+            until(lambda: live.metric("batches_total", pipeline=pipeline, close="idle") > 0)
+            yield released
+        finally:
+            released.set()
+            occupant.result()
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for something that another thread brings about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SUFFIXES = (".yaml", ".yml")
 # A change is taken up once the folder has been quiet for this long: editors write, rename and write again.
 QUIET_MS = 100
+# Where nothing tells of changes (some network mounts, or before the watch began), they are looked for this often.
+LOOK_MS = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +112,16 @@ class Catalog:
 
     async def watch(self) -> None:
         """Refresh whenever something in the folder changes, until cancelled."""
-        async for _ in awatch(self._folder, watch_filter=None, recursive=False, step=QUIET_MS, debounce=500):
+        changes = awatch(
+            self._folder,
+            watch_filter=None,
+            recursive=False,
+            step=QUIET_MS,
+            debounce=LOOK_MS // 2,
+            rust_timeout=LOOK_MS,
+            yield_on_timeout=True,
+        )
+        async for _ in changes:
             await asyncio.to_thread(self.refresh)
 
     def _entry(self, path: Path, before: _Entry | None) -> _Entry:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from augserve.wire import REQUEST_ID_HEADER
 from augserve_server.admission import Ticket
 from augserve_server.answers import problem_answer
-from augserve_server.errors import InternalError
+from augserve_server.errors import Draining, InternalError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
 from augserve_server.timings import Timings
@@ -59,6 +59,10 @@ class Visits:
         visit.scope[SCOPE_KEY] = visit
         try:
             await self._app(visit.scope, visit.receive, visit.send)
+        except asyncio.CancelledError:  # the drain has taken as long as it may
+            if visit.status:
+                raise
+            await Reply(problem_answer(Draining(), visit.id))(visit.scope, visit.receive, visit.send)
         except Exception as exc:  # the last resort: whatever it was, the client is told so, and the log has it
             logger.error("request %s failed", visit.id, exc_info=exc)
             if visit.status:
