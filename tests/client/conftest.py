@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Queue
 
 import pytest
 
-from augserve_server.app import create_app
-from augserve_server.serving import Server
-from augserve_server.settings import Settings, shipped_configs
+from augserve_server.settings import shipped_configs
+from serving import run_server
 
 PIPELINES = {
     "as_it_is": "transforms: [Identity]",
@@ -42,11 +39,5 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(pipelines: Path) -> Iterator[str]:
     """Where the service is: http://127.0.0.1:12345."""
-    settings = Settings(port=0, device="cpu", pipelines=pipelines, reload=False, decode_threads=2, encode_threads=2)
-    started: Queue[str] = Queue()
-    server = Server(create_app(settings), settings, on_start=started.put)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield started.get(timeout=60)
-    server.should_exit = True
-    thread.join()
+    with run_server(pipelines=pipelines, decode_threads=2, encode_threads=2) as live:
+        yield live.url
