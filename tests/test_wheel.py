@@ -30,6 +30,7 @@ def test_the_wheel_carries_packages_configurations_and_licence(wheel: Path) -> N
     assert {f"augserve_server/{name}" for name in configs} <= names
     assert {"augserve/py.typed", "augserve_pipelines/py.typed", "augserve_server/py.typed"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if "__pycache__" in name]
     strays = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert strays == {"augserve", "augserve_pipelines", "augserve_server"}
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from shlex import quote
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -104,5 +105,5 @@ def _greet(service: Service, url: str) -> None:
     pictures = sorted(served.name for served in service.catalog if JPEG in media_types(served.signature))
     if photograph.is_file() and pictures:
         where = f"{url}/v1/augment/{pictures[0]}?seed=1"
-        print(f"try: curl --data-binary @{photograph} '{where}' -o augmented.jpg")
+        print(f"try: curl --data-binary @{quote(str(photograph))} '{where}' -o augmented.jpg")
     sys.stdout.flush()
