@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from oracle import tv_functional, v2
-from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
 
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.kernels.color import shift_hue_reference
@@ -14,6 +12,8 @@ from augserve_pipelines.transforms.color import (
     adjust_hue_image,
     adjust_saturation_image,
 )
+from oracle import tv_functional, v2
+from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
 
 DTYPES = (torch.uint8, torch.float32)
 ALL = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}

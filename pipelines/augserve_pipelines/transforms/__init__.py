@@ -3,6 +3,7 @@
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.transforms.affine import RandomAffine
 from augserve_pipelines.transforms.base import RandomTransform, Transform
+from augserve_pipelines.transforms.blur import GaussianBlur
 from augserve_pipelines.transforms.color import ColorJitter
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import Normalize, ToDtype, ToImage
@@ -19,6 +20,7 @@ __all__ = [
     "CenterCrop",
     "ColorJitter",
     "Compose",
+    "GaussianBlur",
     "Grayscale",
     "Identity",
     "InterpolationMode",

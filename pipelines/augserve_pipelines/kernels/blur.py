@@ -1,0 +1,124 @@
+"""Convolve images with Gaussian kernels, with torchvision's sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from augserve_pipelines.kernels import layout
+
+# oneDNN convolves 16 channels in one vector (8 with AVX2) and fills up what there are fewer of, so planes are cut into
+# strips until they fill three vectors.
+_PLANES = 48
+_STRIPS = 16
+_ROWS = 8  # of a strip, at least: it brings along the rows above and below that the kernel reaches
+
+
+def gaussian_kernel(sizes: tuple[int, int], sigmas: tuple[float, float], dtype: torch.dtype) -> Tensor:
+    """The taps ``[height, width]``, which add up to 1; ``sizes`` and ``sigmas`` are across and down."""
+    across, down = (_taps(size, sigma, dtype) for size, sigma in zip(sizes, sigmas, strict=True))
+    return down.unsqueeze(1) * across
+
+
+def convolve(images: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve each of ``images`` ``[n, ..., C, H, W]``, mirrored at the borders, with its own ``[n, h, w]`` kernel.
+
+    The sum of a value is taken over the kernel row by row, fused and in float32 for integers, which are rounded half to
+    even: what torchvision's depthwise convolution computes on the CPU. It has other sums where there is one channel and
+    a side of the kernel is under 4, or for other floats; those take its way here too.
+    """
+    flat = images.reshape(len(images), -1, *images.shape[-3:])
+    if _sums_in_order(flat, kernels):
+        planes = flat.flatten(0, 2)
+        blurred = _convolve_planes(planes, kernels.repeat_interleave(len(planes) // len(images), 0))
+    else:
+        blurred = torch.cat([_convolve_plainly(image, kernel) for image, kernel in zip(flat, kernels, strict=True)])
+    return blurred.view(images.shape)
+
+
+def _taps(size: int, sigma: float, dtype: torch.dtype) -> Tensor:
+    """``exp(-x**2 / (2 * sigma**2))``, normalised: a softmax over x divided by the root of 2."""
+    furthest = (size - 1) / (2.0 * math.sqrt(2.0))
+    return torch.linspace(-furthest, furthest, size, dtype=dtype).div_(sigma).pow_(2).neg_().softmax(0)
+
+
+def _sums_in_order(images: Tensor, kernels: Tensor) -> bool:
+    on_cpu = layout.on_cpu(images) or layout.on_cpu(images, torch.float32)
+    mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return on_cpu and mkldnn and (images.shape[-3] > 1 or min(kernels.shape[1:]) > 3)
+
+
+def _convolve_plainly(images: Tensor, kernel: Tensor) -> Tensor:
+    channels, (height, width) = images.shape[-3], kernel.shape
+    padded = F.pad(images.to(kernel.dtype), _sides(kernel), mode="reflect")
+    blurred = F.conv2d(padded, kernel.to(images.device).expand(channels, 1, height, width), groups=channels)
+    return blurred if images.is_floating_point() else blurred.round_().to(images.dtype)
+
+
+def _convolve_planes(planes: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve planes ``[p, H, W]``, each with its own kernel, as many at a time as fill oneDNN's vectors."""
+    if not planes.is_floating_point():
+        kernels = _trimmed(kernels)
+    strips = max(1, min(_STRIPS, planes.shape[1] // _ROWS))
+    out = torch.empty(planes.shape, dtype=planes.dtype)
+    some = max(1, _PLANES // strips)
+    for start in range(0, len(planes), some):
+        part = slice(start, start + some)
+        _round_into(out[part], _convolve_strips(planes[part], kernels[part], strips))
+    return out
+
+
+def _trimmed(kernels: Tensor) -> Tensor:
+    """Without the outer rows and columns in which all taps are 0: they add nothing to a sum of finite values."""
+    taps = (kernels != 0).any(0)  # [h, w]
+    top, left = _margin(taps.any(1)), _margin(taps.any(0))
+    return kernels[:, top : kernels.shape[1] - top, left : kernels.shape[2] - left]
+
+
+def _margin(taps: Tensor) -> int:
+    """How many at either end are false."""
+    (places,) = taps.nonzero(as_tuple=True)
+    return min(int(places[0]), len(taps) - 1 - int(places[-1]))
+
+
+def _convolve_strips(planes: Tensor, kernels: Tensor, strips: int) -> Tensor:
+    """The same for planes cut into strips, which are convolved side by side as the channels of one image."""
+    count, height, width = planes.shape
+    rows = -(-height // strips)
+    left, _, top, _ = _sides(kernels[0])
+    padded = torch.zeros(count, strips * rows + 2 * top, width + 2 * left)
+    mirrored = padded[:, : height + 2 * top]
+    _mirror(planes, mirrored, left, top)
+    size = (count, strips, rows + 2 * top, width + 2 * left)
+    strides = (padded.stride(0), rows * padded.stride(1), padded.stride(1), 1)
+    channels = padded.as_strided(size, strides).reshape(1, count * strips, *size[2:])
+    blurred = F.conv2d(channels, kernels.repeat_interleave(strips, 0).unsqueeze(1), groups=count * strips)
+    return blurred.view(count, strips * rows, width)[:, :height]
+
+
+def _mirror(planes: Tensor, out: Tensor, left: int, top: int) -> None:
+    height, width = planes.shape[1:]
+    inner = out[:, top : top + height]
+    inner[..., left : left + width] = planes
+    inner[..., :left] = inner[..., left + 1 : 2 * left + 1].flip(-1)
+    inner[..., left + width :] = inner[..., width - 1 : left + width - 1].flip(-1)
+    out[:, :top] = out[:, top + 1 : 2 * top + 1].flip(1)
+    out[:, top + height :] = out[:, height - 1 : top + height - 1].flip(1)
+
+
+def _round_into(out: Tensor, values: Tensor) -> None:
+    if out.is_floating_point():
+        out.copy_(values)
+    else:  # numpy casts to bytes in vectors, torch one by one
+        np.copyto(out.numpy(), np.rint(values.numpy()), casting="unsafe")
+
+
+def _sides(kernel: Tensor) -> Sequence[int]:
+    """What mirroring adds so that no side shrinks: left, right, top, bottom."""
+    height, width = kernel.shape
+    return [width // 2, width // 2, height // 2, height // 2]
