@@ -62,7 +62,7 @@ def test_other_numbers_of_channels_are_refused(channels):
 
 
 def test_leading_dimensions_share_a_draw_but_not_a_mean():
-    image = torch.stack([image for image in make_images(sizes=[(64, 64)])])
+    image = torch.stack(make_images(sizes=[(64, 64)]))
     for seed in range(8):
         assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), image, seed=seed)
         assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), image.float() / 255, seed=seed)
