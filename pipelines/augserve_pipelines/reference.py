@@ -128,21 +128,18 @@ def _table(kind: type[Transform], text: Docstring) -> Iterator[str]:
 
 
 def _allowed(schema: Schema) -> str:
-    """The range of a number, of the items of a list, or the names there are; empty where all is allowed."""
-    ranges: list[str] = []
-    for member in schema.get("anyOf", [schema]):
-        if member.get("type") == "array":
-            ranges.append(_range(member.get("items", {})))
-        elif member.get("type") not in ("object", "null", "boolean"):
-            ranges.append(_range(member))
-    return ", in a list ".join(dict.fromkeys(text for text in ranges if text))
+    """The range of a number and of the items of a list, or the names there are; empty where all is allowed."""
+    members = schema.get("anyOf", [schema])
+    alone = [_range(member) for member in members if member.get("type") not in ("array", "object", "null", "boolean")]
+    listed = [_range(member["items"]) for member in members if member.get("type") == "array" and "items" in member]
+    if not (alone and listed) or set(alone) >= set(listed):
+        return (alone or listed or [""])[0]
+    return f"{alone[0]}, in a list {listed[0] or 'any'}"
 
 
 def _range(schema: Schema) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    if "const" in schema:
-        return f"`{schema['const']}`"
     texts = [_bounds(schema)]
     if excluded := schema.get("not"):
         texts.append("odd" if excluded == {"multipleOf": 2} else f"not {excluded['const']}")

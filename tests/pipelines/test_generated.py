@@ -1,6 +1,7 @@
 """The generated files: fresh, true to what loads, and complete."""
 
 import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from augserve_pipelines.errors import InvalidPipeline
 from augserve_pipelines.reference import reference_page, yaml_example
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.schema import pipeline_schema
+from oracle import v2
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(known_transforms())
@@ -54,6 +56,18 @@ def test_a_stale_file_is_named_and_then_written(
     assert generate.main([]) == 0
     assert json.loads((tmp_path / "configs/pipeline.schema.json").read_text()) == pipeline_schema()
     assert generate.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_order_and_defaults_of_parameters_are_torchvisions(name: str) -> None:
+    theirs = list(inspect.signature(getattr(v2, name).__init__).parameters.values())[1:]
+    ours = parameters(known_transforms()[name])
+    assert [parameter.name for parameter in theirs] == list(ours)
+    for parameter in theirs:
+        required = parameter.default is inspect.Parameter.empty
+        own = ours[parameter.name]
+        assert own.required is required
+        assert required or own.check(parameter.default) == own.check(own.default)
 
 
 @pytest.mark.parametrize("name", NAMES)

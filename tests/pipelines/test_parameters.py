@@ -170,6 +170,11 @@ def test_what_torchvision_takes_is_taken(given: Mapping[str, Any], expected: obj
         ({"kernel_size": 4}, "kernel_size: 4 is not odd"),
         ({"kernel_size": [3, 4]}, "kernel_size[1]: 4 is not odd"),
         ({"sigma": 0}, "sigma: 0 is not greater than 0"),
+        (
+            {"erased_value": "randm"},
+            "erased_value: 'randm' is not a number, a list of numbers (one a channel), or 'random'",
+        ),
+        ({"sigma": [2, 1]}, "sigma: [2, 1] is not [low, high]: 2 is greater than 1"),
         ({"channels": 2}, "channels: 2 is neither 1 nor 3"),
         ({"channels": True}, "channels: true is not 1 or 3"),
         ({"bits": 9}, "bits: 9 is greater than 8"),
