@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,12 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from augserve_pipelines import mersenne
+
 T = TypeVar("T")
 
 Rows = NDArray[np.bool_] | NDArray[np.int64]
 
-# Enough for any chain of first draws: ten attempts of a crop take 20 words, a colour jitter 7.
-_FIRST_BLOCK = 64
+# Words drawn ahead: enough for most chains, as ten attempts of a crop take 20 and a colour jitter 7.
+_AHEAD = 64
 
 # torch draws 64 bits for an integer range from here on.
 _WIDE_RANGE = 1 << 28
@@ -24,8 +25,6 @@ _SCALE_24 = np.float32(2.0**-24)
 
 # Offsets in torch's serialised CPU generator: left, next, and the 624 words of the key.
 _LEFT, _NEXT, _KEY = slice(8, 12), slice(16, 24), slice(24, 24 + 624 * 8)
-
-_local = threading.local()
 
 
 class Lanes:
@@ -36,7 +35,7 @@ class Lanes:
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
-        self._streams = _Streams([seed & 0xFFFFFFFF for seed in seeds])
+        self._streams = _Streams(seeds)
         self._rows = np.arange(len(seeds))
 
     def __len__(self) -> int:
@@ -144,73 +143,65 @@ class GlobalLane(Lanes):
 class _Streams:
     """The words of N streams, drawn ahead in blocks, and how many of each stream are used."""
 
-    def __init__(self, seeds: list[int]) -> None:
-        self._origins: list[int | torch.Tensor] = list(seeds)  # a seed, or the state of a torch generator
-        self._used = np.zeros(len(seeds), np.int64)
-        self._block = np.empty((len(seeds), _FIRST_BLOCK), np.uint32)
-        for row in range(len(seeds)):
-            self._fill(row)
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._seeds = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
+        self._states: dict[int, torch.Tensor] = {}  # of the torch generators that lanes went on from
+        self._since = np.zeros(len(seeds), np.int64)  # words used since then, or since the seed
+        self._keys = np.empty((len(seeds), mersenne.WORDS), np.uint32)
+        self._places = np.full(len(seeds), mersenne.WORDS)
+        self._ahead = np.empty((len(seeds), _AHEAD), np.uint32)
+        self._used = np.zeros(len(seeds), np.int64)  # of the words drawn ahead
+        mersenne.seed(self._keys, self._seeds)
+        mersenne.fill(self._keys, self._places, self._ahead)
 
     def take_one(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
-        used = self._used[rows]
-        if len(rows) and used.max() >= self._block.shape[1]:
-            self._grow(int(used.max()) + 1)
-        self._used[rows] = used + 1
-        taken: NDArray[np.uint32] = self._block[rows, used]
+        used = self._advance(rows, 1)
+        taken: NDArray[np.uint32] = self._ahead[rows, used]
         return taken
 
     def take(self, rows: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
-        used = self._used[rows]
-        if len(rows) and used.max() + count > self._block.shape[1]:
-            self._grow(int(used.max()) + count)
-        self._used[rows] += count
-        taken: NDArray[np.uint32] = self._block[rows[:, None], used[:, None] + np.arange(count)]
+        used = self._advance(rows, count)
+        taken: NDArray[np.uint32] = self._ahead[rows[:, None], used[:, None] + np.arange(count)]
         return taken
 
     def generator(self, row: int) -> torch.Generator:
-        generator, origin = torch.Generator(), self._origins[row]
-        if isinstance(origin, int):
-            generator.manual_seed(origin)
+        generator = torch.Generator()
+        if row in self._states:
+            generator.set_state(self._states[row])
         else:
-            generator.set_state(origin)
-        torch.rand(int(self._used[row]), generator=generator)  # one word each
+            generator.manual_seed(int(self._seeds[row]))
+        torch.rand(int(self._since[row]), generator=generator)  # one word each
         return generator
 
     def resume(self, row: int, generator: torch.Generator) -> None:
-        self._origins[row] = generator.get_state()
-        self._used[row] = 0
-        self._fill(row)
+        self._states[row] = generator.get_state()
+        self._keys[row], self._places[row] = _key_and_place(self._states[row])
+        self._since[row] = self._used[row] = 0
+        mersenne.fill(self._keys[row : row + 1], self._places[row : row + 1], self._ahead[row : row + 1])
 
-    def _grow(self, words: int) -> None:
-        size = self._block.shape[1]
-        while size < words:
-            size *= 2
-        self._block = np.empty((len(self._origins), size), np.uint32)
-        for row in range(len(self._origins)):
-            self._fill(row)
+    def _advance(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        used = self._used[rows]
+        if len(rows) and used.max() + count > self._ahead.shape[1]:
+            self._draw_ahead(count)
+            used = self._used[rows]
+        self._used[rows] = used + count
+        self._since[rows] += count
+        return used
 
-    def _fill(self, row: int) -> None:
-        source, origin = _mersenne_twister(), self._origins[row]
-        if isinstance(origin, int):
-            source.seed(origin)
-        else:
-            source.set_state(_numpy_state(origin))
-        self._block[row] = source.randint(0, 1 << 32, self._block.shape[1], np.uint32)
-
-
-def _mersenne_twister() -> np.random.RandomState:
-    """This thread's MT19937, whose seeding and words are torch's (making one costs 150 us, seeding it 6)."""
-    source: np.random.RandomState | None = getattr(_local, "source", None)
-    if source is None:
-        source = _local.source = np.random.RandomState(0)
-    return source
+    def _draw_ahead(self, count: int) -> None:
+        """Drop the words that every stream has used, and draw at least ``count`` more."""
+        kept = self._ahead[:, self._used.min() :]
+        fresh = np.empty((len(kept), max(count, _AHEAD)), np.uint32)
+        mersenne.fill(self._keys, self._places, fresh)
+        self._ahead = np.concatenate([kept, fresh], axis=1)
+        self._used -= self._used.min()
 
 
-def _numpy_state(state: torch.Tensor) -> tuple[str, NDArray[np.uint32], int, int, float]:
+def _key_and_place(state: torch.Tensor) -> tuple[NDArray[np.uint32], int]:
     raw = state.numpy().tobytes()
     left, following = int.from_bytes(raw[_LEFT], "little"), int.from_bytes(raw[_NEXT], "little")
     key = np.frombuffer(raw[_KEY], np.uint64).astype(np.uint32)
-    return "MT19937", key, 624 if left == 1 else following, 0, 0.0
+    return key, mersenne.WORDS if left == 1 else following
 
 
 def _unit(words: NDArray[np.uint32]) -> NDArray[np.float32]:
