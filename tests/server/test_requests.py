@@ -115,7 +115,7 @@ def test_an_image_that_is_too_large_fails_alone() -> None:
     first, second, third = read(Sender(cut(form(b"a", b"b" * 50_001, b"c"), 900)), FORM)
     assert (first, third) == (b"a", b"c")
     assert isinstance(second, ImageTooLarge)
-    assert second.members == {"measure": "bytes", "value": 50_001, "limit": 50_000}
+    assert second.members == {"field": "image", "measure": "bytes", "value": 50_001, "limit": 50_000}
 
 
 @pytest.mark.parametrize(
