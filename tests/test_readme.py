@@ -67,7 +67,7 @@ def test_the_command_line_examples_work_as_pasted(checkout: Path) -> None:
     (script,) = [block for block in blocks("sh") if "augserve run" in block]
     shell(script, checkout)
     assert len(list((checkout / "out").glob("chelsea-?.npy"))) == 4
-    with Image.open(checkout / "sheet.png") as sheet, Image.open(ROOT / "docs/simclr.png") as shown:
+    with Image.open(checkout / "sheet.jpg") as sheet, Image.open(ROOT / "docs/simclr.jpg") as shown:
         assert sheet.size == shown.size
 
 

@@ -151,7 +151,7 @@ def show(
         loaded = load_pipeline(pipeline)
         pixels = ImageReader(loaded.input)(image)
         sheet = draw_sheet(loaded, pixels, range(seed, seed + count), columns, size, choose_device(device))
-        sheet.save(output)
+        sheet.save(output, quality=90)  # of JPEG and WebP
     print(f"{output}: {count} samples, {sheet.width} x {sheet.height} pixels")
 
 
