@@ -56,8 +56,8 @@ def warp_affinely(
     # The points and planes of one sample stay in cache: a photograph of 480 x 640 takes 4.6 ms together with three
     # others, 2.2 ms alone (uint8, nearest, Zen 4).
     result = image.new_empty((*image.shape[:-2], *size))
-    for row, (sample, matrix) in enumerate(zip(image.split(1), theta.split(1), strict=True)):
-        result[row] = _warp_at_once(sample, matrix, size, interpolation, fill)[0]
+    for row in (slice(start, start + 1) for start in range(len(image))):
+        result[row] = _warp_at_once(image[row], theta[row], size, interpolation, fill)
     return result
 
 
@@ -92,7 +92,7 @@ def points_by_products(steps: Tensor, size: Size) -> Tensor:
     x, y = _pixel_centers(steps, size)
     pixels = steps.new_ones(1, *size, 3)
     pixels[..., 0], pixels[..., 1] = x, y[:, None]
-    rows = [pixels.view(1, -1, 3).bmm(row) for row in steps.split(1)]
+    rows = [pixels.view(1, -1, 3).bmm(row.unsqueeze(0)) for row in steps]
     return torch.cat(rows).view(-1, *size, 2)
 
 
