@@ -109,7 +109,8 @@ class RandomErasing(RandomTransform):
         top, left = np.zeros_like(height), np.zeros_like(width)
         top[found] = lanes[found].integers(0, frames.heights[found] - height[found] + 1)
         left[found] = lanes[found].integers(0, frames.widths[found] - width[found] + 1)
-        return Select(found, Erase(top[found], left[found], height[found], width[found], values))
+        erase = Erase(top[found], left[found], height[found], width[found], values)
+        return erase if found.all() else Select(found, erase)
 
     def _check_value(self, frames: Frames) -> None:
         unlike = frames.channels[frames.channels != len(self.value)]
