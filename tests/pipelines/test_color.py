@@ -120,3 +120,16 @@ def test_integers_beyond_bytes_match():
     image = torch.randint(0, 2**15, (3, 16, 16), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
     for seed in range(8):
         assert_eager_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), image, seed=seed)
+
+
+# The 26th of these bytes becomes 114 if the blend with their mean is a fused sum, 115 if it is rounded twice.
+TELLING_FACTOR = 1.3752931356430054
+TELLING_BYTES = [98, 99, 200, 84, 9, 200, 59, 178, 194, 11, 162, 10, 254, 101, 100, 113, 86, 44, 95, 140, 100, 165, 41]
+TELLING_BYTES += [135, 83, 115, 239, 62, 250, 23]
+
+
+@pytest.mark.parametrize("copies", [1, 2, 5, 16, 33])
+def test_values_beside_full_vectors_round_as_torch_rounds_them(copies):
+    image = torch.tensor(TELLING_BYTES * copies, dtype=torch.uint8).view(1, 1, -1)
+    expected = tv_functional.adjust_contrast_image(image, TELLING_FACTOR)
+    assert_same(adjust_contrast_image(image, TELLING_FACTOR), expected, f"{copies} copies")
