@@ -1,4 +1,4 @@
-"""The corpus: distinct crops of real photographs, at the sizes that photographs of ImageNet have, as JPEG files."""
+"""The corpus: distinct crops of real photographs, at the sizes that most photographs of ImageNet have, as JPEG files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SOURCES = (
     ("sklearn", "datasets/images/flower.jpg"),
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 )
-_LONG_SIDES = (400, 640)
-_SHORT_TO_LONG = (0.6, 1.0)
+_LONG_SIDE = 500
+_SHORT_SIDES = (333, 375)  # 3:2 and 4:3
 _QUALITY = 90
 
 
 def jpegs(count: int) -> list[bytes]:
-    """``count`` distinct JPEG files of quality 90, the longer side 400 to 640 pixels, upright and across."""
+    """``count`` distinct JPEG files of quality 90: 500 x 375 and 500 x 333 pixels, and 30 % of them upright."""
     originals = [_photograph(package, path) for package, path in _SOURCES]
     chance = np.random.default_rng(0)
     return [_jpeg(originals[i % len(originals)], chance) for i in range(count)]
@@ -46,9 +46,8 @@ def _photograph(package: str, path: str) -> Image.Image:
 
 
 def _jpeg(original: Image.Image, chance: np.random.Generator) -> bytes:
-    long = int(chance.integers(*_LONG_SIDES))
-    short = int(long * chance.uniform(*_SHORT_TO_LONG))
-    size = (long, short) if chance.random() < 0.7 else (short, long)
+    short = int(chance.choice(_SHORT_SIDES))
+    size = (_LONG_SIDE, short) if chance.random() < 0.7 else (short, _LONG_SIDE)
     width = int(original.width * chance.uniform(0.6, 1.0))
     height = min(int(width * size[1] / size[0]), original.height)
     left, top = (int(chance.integers(0, free + 1)) for free in (original.width - width, original.height - height))

@@ -27,15 +27,24 @@ class Batch(Sequence[Tensor]):
     """
 
     def __init__(self, blocks: Sequence[Block], seeds: Sequence[int] = ()) -> None:
-        self.blocks = tuple(blocks)
         self.seeds = list(seeds)
-        self._length = sum(len(block.rows) for block in self.blocks)
+        self._blocks: tuple[Block, ...] | None = tuple(blocks)
         self._views: list[Tensor] | None = None
+        self._length = sum(len(block.rows) for block in blocks)
 
     @classmethod
     def of(cls, images: Sequence[Tensor]) -> Batch:
         """A batch over images ``[C, H, W]`` as they lie, each a block of its own: nothing is copied."""
-        return cls([Block(np.array([i]), image.unsqueeze(0)) for i, image in enumerate(images)])
+        batch = cls([])
+        batch._blocks, batch._views, batch._length = None, list(images), len(images)
+        return batch
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The dense blocks that the samples lie in."""
+        if self._blocks is None:
+            self._blocks = tuple(Block(np.array([i]), image.unsqueeze(0)) for i, image in enumerate(self._samples()))
+        return self._blocks
 
     def __len__(self) -> int:
         return self._length

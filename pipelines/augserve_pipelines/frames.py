@@ -44,9 +44,7 @@ class Frames:
         return replace(self, channels=self._column(channels))
 
     def with_dtype(self, dtype: torch.dtype) -> Frames:
-        dtypes = np.empty(len(self), object)
-        dtypes[:] = [dtype] * len(self)
-        return replace(self, dtypes=dtypes)
+        return replace(self, dtypes=np.full(len(self), dtype, object))
 
     def put(self, rows: NDArray[np.bool_], other: Frames) -> Frames:
         """These frames with ``other`` in the rows where the mask is true."""
@@ -62,4 +60,4 @@ class Frames:
         )
 
     def _column(self, values: ArrayLike) -> IntArray:
-        return np.array(np.broadcast_to(np.asarray(values, np.int64), len(self)))
+        return np.full(len(self), values, np.int64)

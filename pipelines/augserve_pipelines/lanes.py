@@ -146,11 +146,12 @@ class _Streams:
     def __init__(self, seeds: Sequence[int]) -> None:
         self._seeds = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
         self._states: dict[int, torch.Tensor] = {}  # of the torch generators that lanes went on from
-        self._since = np.zeros(len(seeds), np.int64)  # words used since then, or since the seed
+        self._before = np.zeros(len(seeds), np.int64)  # words used since then, or since the seed, and dropped
         self._keys = np.empty((len(seeds), mersenne.WORDS), np.uint32)
         self._places = np.full(len(seeds), mersenne.WORDS)
         self._ahead = np.empty((len(seeds), _AHEAD), np.uint32)
         self._used = np.zeros(len(seeds), np.int64)  # of the words drawn ahead
+        self._most_used = 0  # an upper bound of it
         mersenne.seed(self._keys, self._seeds)
         mersenne.fill(self._keys, self._places, self._ahead)
 
@@ -170,31 +171,33 @@ class _Streams:
             generator.set_state(self._states[row])
         else:
             generator.manual_seed(int(self._seeds[row]))
-        torch.rand(int(self._since[row]), generator=generator)  # one word each
+        torch.rand(int(self._before[row] + self._used[row]), generator=generator)  # one word each
         return generator
 
     def resume(self, row: int, generator: torch.Generator) -> None:
         self._states[row] = generator.get_state()
         self._keys[row], self._places[row] = _key_and_place(self._states[row])
-        self._since[row] = self._used[row] = 0
+        self._before[row] = self._used[row] = 0
         mersenne.fill(self._keys[row : row + 1], self._places[row : row + 1], self._ahead[row : row + 1])
 
     def _advance(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        used = self._used[rows]
-        if len(rows) and used.max() + count > self._ahead.shape[1]:
+        self._most_used += count
+        if self._most_used > self._ahead.shape[1]:
             self._draw_ahead(count)
-            used = self._used[rows]
+        used = self._used[rows]
         self._used[rows] = used + count
-        self._since[rows] += count
         return used
 
     def _draw_ahead(self, count: int) -> None:
-        """Drop the words that every stream has used, and draw at least ``count`` more."""
-        kept = self._ahead[:, self._used.min() :]
+        """Drop the words that every stream has used, and draw at least ``count`` more where some stream needs them."""
+        dropped = int(self._used.min(initial=self._ahead.shape[1]))
+        kept = self._ahead[:, dropped:]
         fresh = np.empty((len(kept), max(count, _AHEAD)), np.uint32)
         mersenne.fill(self._keys, self._places, fresh)
         self._ahead = np.concatenate([kept, fresh], axis=1)
-        self._used -= self._used.min()
+        self._used -= dropped
+        self._before += dropped
+        self._most_used = int(self._used.max(initial=0)) + count
 
 
 def _key_and_place(state: torch.Tensor) -> tuple[NDArray[np.uint32], int]:

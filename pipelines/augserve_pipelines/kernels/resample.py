@@ -43,12 +43,12 @@ def resize_image(
     """
     if image.shape[-2:] == size:
         return image
-    flat = image.reshape(-1, *image.shape[-3:])
+    flat = image.unsqueeze(0) if image.ndim == 3 else image.reshape(-1, *image.shape[-3:])
     if parity == "pillow" and antialias and interpolation in _SMOOTH:
         resized = _resize_as_pillow(flat, size, interpolation)
     else:
         resized = _resize_as_torchvision(flat, size, interpolation, antialias and interpolation in _SMOOTH)
-    return resized.reshape(*image.shape[:-2], *size)
+    return resized.squeeze(0) if image.ndim == 3 else resized.reshape(*image.shape[:-2], *size)
 
 
 def resize_uint8(

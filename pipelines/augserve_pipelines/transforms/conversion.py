@@ -191,7 +191,7 @@ class Normalize(Transform):
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         wanted = max(len(self.mean), len(self.std))
-        for channels, dtype in zip(frames.channels.tolist(), frames.dtypes.tolist(), strict=True):
+        for channels, dtype in set(zip(frames.channels.tolist(), frames.dtypes.tolist(), strict=True)):
             if not dtype.is_floating_point:
                 raise InvalidInput(f"Normalize takes floats, got {dtype}: ToDtype(float32, scale=True) goes before it")
             if wanted not in (1, channels):

@@ -168,6 +168,7 @@ class RandomResizedCrop(Transform):
         self.size = height_and_width(size)
         self.scale = scale
         self.ratio = ratio
+        self._log_ratio = torch.log(torch.tensor(ratio)).tolist()
         self.interpolation = InterpolationMode(interpolation)
         self.antialias = antialias
 
@@ -194,9 +195,8 @@ class RandomResizedCrop(Transform):
 
     def _candidates(self, lanes: Lanes, frames: Frames) -> tuple[IntArray, IntArray]:
         area = (frames.heights * frames.widths) * lanes.uniform(*self.scale).astype(np.float64)
-        low, high = torch.log(torch.tensor(self.ratio)).tolist()
         # torch's exp, for its bits: numpy's differs in the last place
-        ratio = torch.exp(torch.from_numpy(lanes.uniform(low, high))).double().numpy()
+        ratio = torch.exp(torch.from_numpy(lanes.uniform(*self._log_ratio))).double().numpy()
         return _rounded(np.sqrt(area / ratio)), _rounded(np.sqrt(area * ratio))
 
     def _fallback(self, frames: Frames) -> tuple[IntArray, IntArray, IntArray, IntArray]:
