@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from shlex import quote
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -36,6 +37,10 @@ from augserve_server.visits import Visits, visit_of
 
 __all__ = ["create_app", "serve"]
 
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+logger = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """An ASGI app of its own: nothing is shared with other apps in the process.
@@ -61,9 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 async def _problem(request: Request, exc: Exception) -> Response:
-    error = _as_ours(request, exc)
+    error, visit = _as_ours(request, exc), visit_of(request)
+    visit.error = error.slug
     request.app.state.service.metrics.failure(error.slug)
-    return Reply(problem_answer(error, visit_of(request).id))
+    return Reply(problem_answer(error, visit.id))
 
 
 def _as_ours(request: Request, exc: Exception) -> ServiceError:
@@ -94,6 +100,8 @@ def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> 
     Raises StartError where the service cannot be set up, OSError where the address cannot be had.
     """
     configure_logging(settings)
+    if settings.host not in LOOPBACK:
+        logger.warning("listening on %s without authentication: keep it behind a proxy or a firewall", settings.host)
     app = create_app(settings)
     Server(app, settings, on_start or partial(_greet, app.state.service)).run()
 

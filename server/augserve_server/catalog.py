@@ -143,13 +143,13 @@ class Catalog:
         if not NAME.fullmatch(path.stem):
             raise InvalidPipeline([Problem(path.name, "", f"{path.stem!r} is no name: use A-Z a-z 0-9 . _ -")])
         pipeline = Pipeline.load(path)
+        revision = before.revision + 1 if before else 1
         try:
             self._warm_up(pipeline)
+            return Served(path.stem, pipeline, revision, datetime.now(UTC))
         except Exception as exc:  # whatever it is, it is the file's: the server and its other pipelines go on
-            logger.warning("pipeline %s failed on its first image", path.stem, exc_info=exc)
+            logger.warning("pipeline %s failed on its first images", path.stem, exc_info=exc)
             raise InvalidPipeline([Problem(path.name, "", f"cannot run: {exc}")]) from exc
-        revision = before.revision + 1 if before else 1
-        return Served(path.stem, pipeline, revision, datetime.now(UTC))
 
     def _refuse(self, digest: bytes, before: _Entry | None, problems: tuple[Problem, ...]) -> _Entry:
         self._on_reload("bad")

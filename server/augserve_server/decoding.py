@@ -68,7 +68,7 @@ class _Job:
         try:
             pixels = decode(image.data, image.header, self._rule)
         except ServiceError as exc:
-            return exc
+            return exc.alone()
         except Exception as exc:  # a decoder may fail in any way on hostile bytes: only this image
             logger.error("decoding failed on an image of %d bytes", len(image.data), exc_info=exc)
             return InternalError()

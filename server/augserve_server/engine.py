@@ -91,7 +91,7 @@ class Engine:
         try:
             return Encoded(upload, peek(upload, self._limits.image))
         except ServiceError as exc:
-            return exc
+            return exc.alone()
 
     def _admit(self, order: Order, images: Iterable[Encoded | ServiceError], ticket: Ticket) -> None:
         headers = [image.header for image in images if isinstance(image, Encoded)]

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from math import ceil
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from augserve.wire import PROBLEM_TYPE_PREFIX, Problem
 
@@ -53,6 +53,11 @@ class ServiceError(Exception):
     def headers(self) -> dict[str, str]:
         """Response headers that belong to this error."""
         return {}
+
+    def alone(self) -> Self:
+        """This error without where it came from, to be kept as a value: the frames that it passed hold whole images."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
     def problem(self, request_id: str | None = None, **members: Any) -> Problem:
         """The problem document; ``members`` are added to the error's own (``index=3``, ``field="image"``)."""

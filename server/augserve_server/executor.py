@@ -15,7 +15,7 @@ from augserve_pipelines.batch import Block
 from augserve_server.catalog import Served
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
 
-WARM_UP_SIDE = 64
+WARM_UP_SIDE = 256
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Executor:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="augserve-device")
+        self._thread = ThreadPoolExecutor(1, "augserve-device", lambda: torch.set_num_threads(1))
 
     async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
         """A result [C, h, w] in host memory for each image [C, H, W], or why that one has none."""

@@ -110,6 +110,7 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, Result]) -> Re
         worker.cancel()
         watcher.cancel()
         await asyncio.gather(worker, watcher, return_exceptions=True)
+        del worker, watcher  # an error on its way out holds this frame: with the tasks in it, that would be a cycle
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -59,7 +59,7 @@ def _try_one(result: Tensor, form: Form) -> Body | ServiceError:
     try:
         return write_one(result, form)
     except ServiceError as exc:
-        return exc
+        return exc.alone()
 
 
 def write_one(result: Tensor, form: Form) -> Body:

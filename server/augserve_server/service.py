@@ -66,7 +66,7 @@ class Service:
     def enter(self) -> None:
         """A request for work has come. Raises Draining or QueueFull where it is not to be read at all."""
         if self.draining:
-            raise Draining(self.settings.drain_s)
+            raise Draining
         if self._in_flight > self.settings.max_requests:
             raise QueueFull(1, f"{self.settings.max_requests} requests")
 

@@ -15,7 +15,7 @@ class Timings:
     def __init__(self) -> None:
         self.stage = "read"
         self.seconds: dict[str, float] = {}
-        self._last: Ran | None = None
+        self._batch = ""
 
     @contextmanager
     def at(self, stage: str) -> Iterator[None]:
@@ -29,12 +29,13 @@ class Timings:
 
     def ran(self, samples: Iterable[Ran]) -> None:
         """Split the time at ``run`` as the slowest sample spent it: waiting for its batch, and in it."""
-        self._last = max(samples, key=lambda ran: ran.queued_s + ran.run_s, default=None)
-        if self._last is not None:
-            self.seconds |= {"queue": self._last.queued_s, "run": self._last.run_s}
+        last = max(samples, key=lambda ran: ran.queued_s + ran.run_s, default=None)
+        if last is not None:
+            self.seconds |= {"queue": last.queued_s, "run": last.run_s}
+            self._batch = f"{last.batch_size} {last.close}"
 
     def header(self) -> str:
         """Server-Timing: ``decode;dur=1.25, ..., batch;desc="32 idle"``, durations in milliseconds."""
         stages = [f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in self.seconds.items()]
-        batch = [] if self._last is None else [f'batch;desc="{self._last.batch_size} {self._last.close}"']
+        batch = [f'batch;desc="{self._batch}"'] if self._batch else []
         return ", ".join(stages + batch)

@@ -48,12 +48,17 @@ class Visits:
         self._service.began()
         try:
             with self._service.admission.ticket() as ticket:
-                visit = Visit(scope, receive, send, ticket)
-                await self._answer(visit)
-                visit.log()
-                self._service.metrics.request(visit.pipeline, visit.status, visit.seconds)
+                await self._visit(Visit(scope, receive, send, ticket))
         finally:
+            scope.pop(SCOPE_KEY, None)  # a cycle would keep what the request held until the garbage collector comes
             self._service.ended()
+
+    async def _visit(self, visit: Visit) -> None:
+        try:
+            await self._answer(visit)
+        finally:
+            visit.log()
+            self._service.metrics.request(visit.pipeline, visit.status, visit.seconds)
 
     async def _answer(self, visit: Visit) -> None:
         visit.scope[SCOPE_KEY] = visit
@@ -80,7 +85,7 @@ class Visit:
         self.timings = Timings()
         self.began = perf_counter()
         self.id = _request_id(headers)
-        self.pipeline = ""
+        self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
         self._receive = receive
         self._send = send
@@ -120,9 +125,12 @@ class Visit:
             "pipeline": self.pipeline,
             "results": self.results,
             "failed": self.failed,
+            "error": self.error,
         }
         level = logging.DEBUG if path in QUIET_PATHS else logging.INFO
-        logger.log(level, "%(method)s %(path)s %(status)d %(ms).1f ms id=%(id)s", about, extra={"about": about})
+        outcome = f"{self.status} {self.error}".rstrip()
+        line = f"{about['method']} {path} {outcome} {about['ms']} ms id={self.id}"
+        logger.log(level, "%s", line, extra={"about": about})
 
     def _add_headers(self, message: Message) -> None:
         self.status = message["status"]

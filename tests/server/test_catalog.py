@@ -175,6 +175,13 @@ def test_a_pipeline_that_cannot_run_is_a_problem(tmp_path: Path) -> None:
     assert [str(problem) for problem in catalog.problems] == ["crop.yaml: cannot run: out of order"]
 
 
+def test_a_pipeline_that_takes_no_photograph_is_a_problem(folder: Folder) -> None:
+    folder.write("huge.yaml", "transforms: [RandomCrop: {size: 20000}]")
+    folder.catalog.refresh()
+    assert folder.names == ["flip"]
+    assert folder.problems[0].startswith("huge.yaml: cannot run: ")
+
+
 def test_a_folder_that_is_gone_leaves_its_pipelines(folder: Folder) -> None:
     (folder.path / "flip.yaml").unlink()
     folder.path.rmdir()

@@ -1,0 +1,169 @@
+"""The OpenAPI document: valid, and true of what the service does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from augserve.wire import JPEG, MULTIPART, NPY, PNG, SAFETENSORS, TIMEOUT_MS_HEADER, WEBP, Problem
+from factories import make_file
+from serving import Live, busy_device, run_server, until
+
+AUGMENT = "/v1/augment/{pipeline}"
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Live]:
+    with run_server(body_idle_timeout_s=0.2, max_images=2) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def document(live: Live) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{live.url}/openapi.json").json()
+    return found
+
+
+@pytest.fixture
+def client(live: Live) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=live.url, timeout=30) as made:
+        yield made
+
+
+def stalling() -> Iterator[bytes]:
+    """A body with a silence in it that is longer than is allowed."""
+    yield b"x"
+    Event().wait(0.5)
+    yield b"x"
+
+
+def ask(live: Live, client: httpx.Client, status: int) -> httpx.Response:
+    """A request that is answered with the status."""
+    url, image = "/v1/augment/imagenet_train", make_file("JPEG", (50, 60))
+    match status:
+        case 400:
+            return client.post(f"{url}?seed=x", content=image)
+        case 404:
+            return client.post("/v1/augment/nothing", content=image)
+        case 406:
+            return client.post(url, content=image, headers={"Accept": PNG})
+        case 408:
+            return client.post(url, content=stalling())
+        case 413:
+            return client.post(url, files=[("image", ("a.jpg", image))] * 3)
+        case 415:
+            return client.post(url, content=image, headers={"Content-Type": "text/plain"})
+        case 422:
+            return client.post(url, content=image[:300])
+        case 504:
+            with busy_device(live):
+                return client.post(url, content=image, headers={TIMEOUT_MS_HEADER: "20"})
+    return client.post(url, content=image)
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        AUGMENT,
+        "/v1/pipelines",
+        "/v1/pipelines/{name}",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
+
+
+def test_parameters_are_documented_with_their_ranges(document: dict[str, Any]) -> None:
+    parameters = {p["name"]: p for p in document["paths"][AUGMENT]["post"]["parameters"]}
+    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", TIMEOUT_MS_HEADER}
+    seed = parameters["seed"]["schema"]["anyOf"][0]
+    assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
+    assert (parameters["views"]["schema"]["minimum"], parameters["views"]["schema"]["maximum"]) == (1, 64)
+    assert parameters["quality"]["schema"]["default"] == 90
+    assert parameters["dtype"]["schema"]["anyOf"][0]["enum"] == ["float16", "bfloat16", "float32"]
+    assert all(parameter["description"] for parameter in parameters.values())
+
+
+def test_every_body_that_is_documented_is_taken(client: httpx.Client, document: dict[str, Any]) -> None:
+    content = document["paths"][AUGMENT]["post"]["requestBody"]["content"]
+    for media_type in content:
+        if media_type == "multipart/form-data":
+            (name,) = content[media_type]["schema"]["properties"]
+            response = client.post("/v1/augment/thumbnail", files={name: ("a.jpg", make_file())})
+        else:
+            headers = {"Content-Type": media_type.replace("*", "jpeg")}
+            response = client.post("/v1/augment/thumbnail", content=make_file(), headers=headers)
+        assert response.status_code == 200, media_type
+
+
+def test_every_media_type_that_is_documented_is_sent(client: httpx.Client, document: dict[str, Any]) -> None:
+    documented = set(document["paths"][AUGMENT]["post"]["responses"]["200"]["content"])
+    image = make_file("JPEG", (50, 60))
+    sent = {
+        client.post("/v1/augment/thumbnail", content=image, headers={"Accept": media_type}).headers["content-type"]
+        for media_type in (JPEG, PNG, WEBP, NPY, SAFETENSORS)
+    }
+    several = client.post("/v1/augment/thumbnail?views=2", content=image)
+    assert documented == sent | {several.headers["content-type"].partition(";")[0]}
+    assert MULTIPART in documented
+
+
+@pytest.mark.parametrize("status", [400, 404, 406, 408, 413, 415, 422, 504])
+def test_every_refusal_that_is_documented_happens_as_documented(
+    live: Live, client: httpx.Client, document: dict[str, Any], status: int
+) -> None:
+    response = ask(live, client, status)
+    described = document["paths"][AUGMENT]["post"]["responses"][str(status)]
+    assert response.status_code == status
+    assert list(described["content"]) == [response.headers["content-type"]]
+    assert set(described["headers"]) <= {name.title() for name in response.headers}
+    schema = {**document["components"]["schemas"]["Problem"]}
+    jsonschema.validate(response.json(), schema)
+    assert Problem.model_validate(response.json()).status == status
+
+
+def test_no_refusal_is_undocumented(document: dict[str, Any]) -> None:
+    assert set(document["paths"][AUGMENT]["post"]["responses"]) == {
+        *("200", "400", "404", "406", "408", "413", "415", "422", "429", "500", "503", "504"),
+    }
+
+
+def test_a_full_queue_and_a_drain_are_as_documented(document: dict[str, Any]) -> None:
+    responses = document["paths"][AUGMENT]["post"]["responses"]
+    with run_server(queue_results=1) as server, httpx.Client(base_url=server.url) as client, busy_device(server):
+        full = client.post("/v1/augment/thumbnail", content=make_file())
+        server.drain()
+        until(lambda: server.service.draining)
+        draining = client.post("/v1/augment/thumbnail", content=make_file())
+    for response, status in ((full, 429), (draining, 503)):
+        assert response.status_code == status
+        assert set(responses[str(status)]["headers"]) <= {name.title() for name in response.headers}
+
+
+def test_the_headers_of_an_answer_are_documented(client: httpx.Client, document: dict[str, Any]) -> None:
+    described = set(document["paths"][AUGMENT]["post"]["responses"]["200"]["headers"])
+    files = [("image", ("a.jpg", make_file())), ("image", ("b.jpg", b"no image"))]
+    response = client.post("/v1/augment/thumbnail", files=files)
+    assert described <= {name.title() for name in response.headers}
+    ours = {name.title() for name in response.headers if name.startswith("augserve-")}
+    assert ours <= described
+
+
+@pytest.mark.parametrize("path", ["/v1/pipelines", "/v1/pipelines/thumbnail", "/healthz", "/readyz"])
+def test_answers_have_the_schema_that_is_documented(client: httpx.Client, document: dict[str, Any], path: str) -> None:
+    operation = document["paths"][path.replace("thumbnail", "{name}")]["get"]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    response = client.get(path)
+    assert response.headers["content-type"] == "application/json"
+    jsonschema.validate(response.json(), {**schema, "components": document["components"]})
+
+
+def test_the_pages_for_people_are_there(client: httpx.Client) -> None:
+    assert "swagger" in client.get("/docs").text.lower()
