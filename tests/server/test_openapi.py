@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from augserve.wire import JPEG, MULTIPART, NPY, PNG, SAFETENSORS, TIMEOUT_MS_HEADER, WEBP, Problem
+from augserve_server import errors
 from factories import make_file
 from serving import Live, busy_device, run_server, until
 
@@ -167,3 +170,12 @@ def test_answers_have_the_schema_that_is_documented(client: httpx.Client, docume
 
 def test_the_pages_for_people_are_there(client: httpx.Client) -> None:
     assert "swagger" in client.get("/docs").text.lower()
+
+
+def test_the_page_lists_every_error_with_its_status() -> None:
+    page = (Path(__file__).parents[2] / "docs/serving.md").read_text()
+    rows = re.findall(r"^\| (\d{3}) \| (.+?) \|", page, re.MULTILINE)
+    listed = {slug: int(status) for status, slugs in rows for slug in re.findall(r"`([a-z-]+)`", slugs)}
+    kinds = [errors.ServiceError, *vars(errors).values()]
+    raised = [k for k in kinds if isinstance(k, type) and issubclass(k, errors.ServiceError) and not k.__subclasses__()]
+    assert listed == {kind.slug: kind.status for kind in raised if kind is not errors.ClientGone}
