@@ -99,8 +99,8 @@ def _changed(image: Tensor, change: Callable[[Tensor, float], None], factor: flo
     return copy
 
 
-KERNELS = (adjust_brightness_image, adjust_contrast_image, adjust_saturation_image, adjust_hue_image)
-CHANGES = (color.brighten, color.stretch, color.saturate, color.shift_hue)  # of bytes, in place
+_KERNELS = (adjust_brightness_image, adjust_contrast_image, adjust_saturation_image, adjust_hue_image)
+_CHANGES = (color.brighten, color.stretch, color.saturate, color.shift_hue)  # of bytes, in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,29 +114,28 @@ class Jitter(Op):
     factors: FloatArray  # [N, 4], NaN where nothing is to be done
 
     def image(self, x: Tensor) -> Tensor:
-        if not layout.on_cpu(x):
-            return torch.stack([self._adjusted(row, image) for row, image in enumerate(x)])
-        out = layout.dense_copy(x)
-        self._change(out)
+        out = torch.empty_like(x)
+        self.write(x, out)
         return out
 
     def write(self, x: Tensor, out: Tensor) -> None:
         if layout.on_cpu(x) and layout.dense(out) is out:
             out.copy_(x)
-            self._change(out)
+            for row, image in enumerate(out.view(len(out), -1, *out.shape[-3:])):
+                self._change(row, image)
         else:
-            out.copy_(self.image(x))
+            for row, image in enumerate(x):
+                out[row] = self._adjusted(row, image)
+
+    def _change(self, row: int, images: Tensor) -> None:
+        for step, factor in self._steps(row):
+            for image in images:
+                _CHANGES[step](image, factor)
 
     def _adjusted(self, row: int, image: Tensor) -> Tensor:
         for step, factor in self._steps(row):
-            image = KERNELS[step](image, factor)
+            image = _KERNELS[step](image, factor)
         return image
-
-    def _change(self, images: Tensor) -> None:
-        for row, image in enumerate(images):
-            for step, factor in self._steps(row):
-                for one in image.view(-1, *image.shape[-3:]):
-                    CHANGES[step](one, factor)
 
     def _steps(self, row: int) -> list[tuple[int, float]]:
         factors = self.factors[row].tolist()
