@@ -196,20 +196,21 @@ class _FormBody:
         self._size = 0
         self._header: tuple[bytes, bytes] = (b"", b"")
         self._disposition: bytes | None = None
-        self._ended = False
+        self._begun = self._ended = False
         self._parser = self._new_parser(boundary)
 
     def expect(self, size: int) -> None:
         """Any size within the whole body's limit may be a form."""
 
     def write(self, chunk: bytes) -> None:
+        self._begun |= bool(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError as exc:
             raise BodyMalformed(f"the form cannot be read: {exc}") from exc
 
     def images(self) -> list[Upload]:
-        if not self._ended:
+        if not self._ended and self._begun:
             raise BodyMalformed("the form does not end with its boundary")
         if not self._images:
             raise EmptyBody

@@ -86,11 +86,11 @@ class Settings(BaseSettings):
     encode_threads: Count | None = None
     """Threads that encode results; absent: one for each CPU that this process may use."""
 
-    deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = 30_000
-    """Time for a whole request in milliseconds where it does not say its own in Augserve-Timeout-Ms."""
+    deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = 60_000
+    """Time for a request in milliseconds, from its headers to its results, where Augserve-Timeout-Ms does not say it."""
     head_timeout_s: Seconds = 10.0
     """Time for a request's line and headers to arrive, in seconds."""
-    body_timeout_s: Seconds = 60.0
+    body_timeout_s: Seconds = 45.0
     """Time for a request's whole body to arrive, in seconds."""
     body_idle_timeout_s: Seconds = 10.0
     """Longest silence within a request's body, in seconds."""

@@ -127,7 +127,7 @@ def test_an_image_that_is_too_large_fails_alone() -> None:
         (FORM, part(b"a", "picture") + form(), BodyMalformed),
         (FORM, form(b"a", end=b""), BodyMalformed),
         (FORM, b"not a form at all", BodyMalformed),
-        (FORM, b"", BodyMalformed),
+        (FORM, b"", EmptyBody),
         ("multipart/form-data", form(b"a"), BodyMalformed),
         ("multipart/form-data; boundary=" + "x" * 300, form(b"a"), BodyMalformed),
         (FORM, form(b"a").replace(b"Content-Type", b"X" * 5000), BodyMalformed),
