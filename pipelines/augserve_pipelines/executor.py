@@ -56,13 +56,20 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
 
 def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:
     """``work`` for every chunk on the pool's threads, each of which has torch to itself; the first error is raised."""
-    for future in [pool().submit(work, rows) for rows in chunks]:
+    threads, count = pool()
+    waiting = iter(chunks)  # the threads take chunks from it as they get free; its next() is atomic
+
+    def take_chunks() -> None:
+        for rows in waiting:
+            work(rows)
+
+    for future in [threads.submit(take_chunks) for _ in range(min(count, len(chunks)))]:
         future.result()
 
 
 @cache
-def pool() -> ThreadPoolExecutor:
-    """The process's threads for chunks, one to a core.
+def pool() -> tuple[ThreadPoolExecutor, int]:
+    """The process's threads for chunks, one to a core, and how many they are.
 
     torch runs single-threaded in them: its own threads inside one small op cost many times what they give, and sums of
     floats would depend on their number. The setting of the calling thread is left as it was.
@@ -80,7 +87,7 @@ def pool() -> ThreadPoolExecutor:
     ready.wait()
     torch.set_num_threads(before)
     os.register_at_fork(after_in_child=lambda: pool.cache_clear())  # threads do not survive a fork
-    return threads
+    return threads, count
 
 
 def _run_chunk(plan: Plan, images: Sequence[Tensor], rows: slice, result: Result) -> None:
