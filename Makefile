@@ -31,7 +31,7 @@ test: .venv/.develop ## Run everything that CI checks.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python scripts/generate.py --check
 	$(BIN)/pytest --numprocesses $(WORKERS)

@@ -6,9 +6,13 @@ import ast
 import os
 import re
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"augserve": "client", "augserve_pipelines": "pipelines", "augserve_server": "server"}
@@ -67,6 +71,31 @@ def test_nothing_shipped_imports_torchvision() -> None:
         if "torchvision" in {n.split(".")[0] for n in imported_names(path)}
     ]
     assert not users
+
+
+def test_every_package_that_the_tests_run_on_is_pinned() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = {line.split("==")[0]: line.split("==")[1].split()[0] for line in lines}
+    installed = {name: Version(distribution(name).version).public for name in requirements("augserve", {"dev"})}
+    del installed["augserve"]
+    assert len(installed) > 50
+    assert installed == {name: pins.get(name) for name in installed}
+
+
+def requirements(name: str, extras: set[str]) -> set[str]:
+    """A distribution and all that it needs here, by their canonical names."""
+    found: set[str] = set()
+    to_do = [(name, frozenset(extras))]
+    seen = set(to_do)
+    while to_do:
+        name, wanted = to_do.pop()
+        found.add(name)
+        for requirement in map(Requirement, distribution(name).requires or ()):
+            if any(not requirement.marker or requirement.marker.evaluate({"extra": e}) for e in (*wanted, "")):
+                item = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+                to_do += [] if item in seen else [item]
+                seen.add(item)
+    return found
 
 
 @pytest.mark.parametrize("pattern", FORBIDDEN, ids=FORBIDDEN.values())
