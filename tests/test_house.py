@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -76,26 +77,29 @@ def test_nothing_shipped_imports_torchvision() -> None:
 def test_every_package_that_the_tests_run_on_is_pinned() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     pins = {line.split("==")[0]: line.split("==")[1].split()[0] for line in lines}
-    installed = {name: Version(distribution(name).version).public for name in requirements("augserve", {"dev"})}
-    del installed["augserve"]
+    installed = {name: Version(distribution(name).version).public for name in needed_packages()}
     assert len(installed) > 50
     assert installed == {name: pins.get(name) for name in installed}
 
 
-def requirements(name: str, extras: set[str]) -> set[str]:
-    """A distribution and all that it needs here, by their canonical names."""
-    found: set[str] = set()
-    to_do = [(name, frozenset(extras))]
-    seen = set(to_do)
+def needed_packages() -> set[str]:
+    """The canonical names of all that pyproject.toml asks for, for use and for tests, and of what that needs here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    to_do = [
+        Requirement(text)
+        for text in (*project["dependencies"], *extras["server"], *extras["pipelines"], *extras["dev"])
+    ]
+    seen: set[tuple[str, str]] = set()
     while to_do:
-        name, wanted = to_do.pop()
-        found.add(name)
-        for requirement in map(Requirement, distribution(name).requires or ()):
-            if any(not requirement.marker or requirement.marker.evaluate({"extra": e}) for e in (*wanted, "")):
-                item = (canonicalize_name(requirement.name), frozenset(requirement.extras))
-                to_do += [] if item in seen else [item]
-                seen.add(item)
-    return found
+        requirement = to_do.pop()
+        for extra in ("", *requirement.extras):
+            package = (canonicalize_name(requirement.name), extra)
+            if package[0] != "augserve" and package not in seen:
+                seen.add(package)
+                needs = map(Requirement, distribution(requirement.name).requires or ())
+                to_do += [each for each in needs if not each.marker or each.marker.evaluate({"extra": extra})]
+    return {name for name, _ in seen}
 
 
 @pytest.mark.parametrize("pattern", FORBIDDEN, ids=FORBIDDEN.values())
