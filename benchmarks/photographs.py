@@ -1,4 +1,4 @@
-"""The corpus: distinct crops of real photographs, at the sizes that most photographs of ImageNet have, as JPEG files."""
+"""The corpus: distinct crops of real photographs, as JPEG files of the sizes of most of ImageNet's."""
 
 from __future__ import annotations
 

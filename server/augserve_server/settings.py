@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     """Threads that encode results; absent: one for each CPU that this process may use."""
 
     deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = 60_000
-    """Time for a request in milliseconds, from its headers to its results, where Augserve-Timeout-Ms does not say it."""
+    """Time for a request in milliseconds, from its headers to its results, unless Augserve-Timeout-Ms says it."""
     head_timeout_s: Seconds = 10.0
     """Time for a request's line and headers to arrive, in seconds."""
     body_timeout_s: Seconds = 45.0
