@@ -110,14 +110,22 @@ class Engine:
         try:
             for group in self._groups(order, images):
                 with timings.at("decode"):
-                    decoded = await self._decoder.decode([image for _, image in group], order.served.pipeline.input)
-                for (i, image), pixels in zip(group, decoded, strict=True):
-                    outcomes[i] = self._submit(order, i, pixels)
-                    _give_when_done(outcomes[i][-1], ticket, Load(order.views, image.header.pixels))
+                    outcomes |= await self._decode(order, group, ticket)
             with timings.at("run"):
                 return await asyncio.gather(*(outcome for i in range(len(images)) for outcome in outcomes[i]))
         finally:
             self._batcher.withdraw(order.served, chain.from_iterable(outcomes.values()))
+
+    async def _decode(
+        self, order: Order, group: Sequence[tuple[int, Encoded]], ticket: Ticket
+    ) -> dict[int, list[Outcome]]:
+        """Decode a group and queue it: from then on, only the queue and the device hold the pixels."""
+        decoded = await self._decoder.decode([image for _, image in group], order.served.pipeline.input)
+        outcomes: dict[int, list[Outcome]] = {}
+        for (i, image), pixels in zip(group, decoded, strict=True):
+            outcomes[i] = self._submit(order, i, pixels)
+            _give_when_done(outcomes[i][-1], ticket, Load(order.views, image.header.pixels))
+        return outcomes
 
     def _groups(self, order: Order, images: Sequence[Encoded | ServiceError]) -> Iterator[list[tuple[int, Encoded]]]:
         """The good images with their places, in groups that fill a batch: one is decoded while another runs."""
