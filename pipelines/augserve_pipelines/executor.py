@@ -78,7 +78,7 @@ def pool() -> tuple[ThreadPoolExecutor, int]:
     before, ready = torch.get_num_threads(), threading.Barrier(count + 1)
 
     def prepare() -> None:
-        torch.set_num_threads(1)
+        single_threaded()
         ready.wait()
 
     threads = ThreadPoolExecutor(count, "augserve-chunk", prepare)
@@ -88,6 +88,12 @@ def pool() -> tuple[ThreadPoolExecutor, int]:
     torch.set_num_threads(before)
     os.register_at_fork(after_in_child=lambda: pool.cache_clear())  # threads do not survive a fork
     return threads, count
+
+
+def single_threaded() -> None:
+    """Let torch use one thread when called from this one, whatever the process has set."""
+    torch.get_num_threads()  # a thread takes on the process's setting when torch first asks, so have that behind us
+    torch.set_num_threads(1)
 
 
 def _run_chunk(plan: Plan, images: Sequence[Tensor], rows: slice, result: Result) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from augserve_pipelines import Batch, InvalidInput, Pipeline
 from augserve_pipelines.batch import Block
+from augserve_pipelines.executor import single_threaded
 from augserve_server.catalog import Served
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
 
@@ -25,7 +26,7 @@ class Executor:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._thread = ThreadPoolExecutor(1, "augserve-device", lambda: torch.set_num_threads(1))
+        self._thread = ThreadPoolExecutor(1, "augserve-device", single_threaded)
 
     async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
         """A result [C, h, w] in host memory for each image [C, H, W], or why that one has none."""

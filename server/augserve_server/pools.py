@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-import torch
+from augserve_pipelines.executor import single_threaded
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,7 +20,7 @@ class Pool:
 
     def __init__(self, name: str, threads: int | None) -> None:
         # One torch thread each: two OpenMP threads inside one small op are many times slower.
-        self._threads = ThreadPoolExecutor(threads or cpu_count(), f"augserve-{name}", lambda: torch.set_num_threads(1))
+        self._threads = ThreadPoolExecutor(threads or cpu_count(), f"augserve-{name}", single_threaded)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """The result of ``work``, called in a worker thread."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -124,6 +126,20 @@ def test_the_callers_threads_setting_is_left_alone_and_many_callers_get_their_ow
     for start, batch in zip([0, 4, 8, 12] * 4, results, strict=True):
         assert torch.equal(batch.stack(), expected[start:])
     assert torch.get_num_threads() == before
+
+
+def test_torch_has_one_thread_in_the_pools_whatever_the_process_has_set() -> None:
+    code = """
+import torch
+torch.set_num_threads(4)
+from augserve_pipelines.executor import pool
+threads, count = pool()
+big = torch.ones(1 << 20)
+inside = [threads.submit(lambda: (big.add(1).sum(), torch.get_num_threads())[1]).result() for _ in range(4 * count)]
+assert set(inside) == {1}, inside
+assert torch.get_num_threads() == 4
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_forked_process_runs_pipelines_too() -> None:
