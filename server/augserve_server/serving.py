@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell where."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
         for listener in sockets or []:
             self._on_start(url_of(listener))
 
@@ -121,8 +124,8 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             self._ended_here = False
             super().data_received(data)
-            if self._in_head and not self.transport.is_closing():
-                self._head_bytes += 0 if self._ended_here else len(data)
+            if self._in_head and not self._ended_here and not self.transport.is_closing():
+                self._head_bytes += len(data)
                 self._await_head()
                 if self._head_bytes > MAX_HEAD_BYTES:
                     self.send_400_response("Request head too large.")
@@ -143,7 +146,14 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
 
         def _await_head(self) -> None:
             if self._head_timer is None:
-                self._head_timer = self.loop.call_later(settings.head_timeout_s, self.transport.close)
+                self._head_timer = self.loop.call_later(settings.head_timeout_s, self._cut_off)
+
+        def _cut_off(self) -> None:
+            self._head_timer = None
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.close()
+            else:  # the request before is still being answered
+                self._await_head()
 
         def _forget_timer(self) -> None:
             if self._head_timer is not None:
