@@ -234,6 +234,27 @@ def test_a_second_head_that_stalls_is_cut_off() -> None:
         assert _closed(connection)
 
 
+def test_neither_a_long_answer_nor_an_idle_connection_is_cut_off_as_a_stalled_head() -> None:
+    with run_server(head_timeout_s=0.1, keep_alive_s=60) as live, client_socket(live) as connection:
+        with busy_device(live):
+            connection.sendall(request_head(len(SMALL)) + SMALL)
+            until(lambda: live.metric("queue_results") == 2)
+            let_a_head_time_out(live)
+        response = HTTPResponse(connection)
+        response.begin()
+        assert (response.status, len(response.read())) == (200, 3 * 224 * 224 * 4 + 128)
+        let_a_head_time_out(live)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert answer_on(connection)[0] == 200
+
+
+def let_a_head_time_out(live: Live) -> None:
+    """Wait until two connections, one after the other, have been cut off for saying nothing."""
+    for _ in range(2):
+        with client_socket(live) as silent:
+            assert _closed(silent)
+
+
 def test_an_endless_head_is_cut_off() -> None:
     with run_server() as live, client_socket(live) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n")
