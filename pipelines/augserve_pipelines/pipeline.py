@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import Plan, plan
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.containers import Compose
+from augserve_pipelines.transforms.conversion import CastTo
 
 # What `signature` draws for: sizes a photograph may have, each under many seeds.
 _PROBE_SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))
@@ -69,6 +72,7 @@ class Pipeline:
         self.description = description
         self.input = InputRule() if input is None else input
         self._compose = Compose(self.transforms)
+        self._cast: torch.dtype | None = None
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Pipeline:
@@ -114,7 +118,22 @@ class Pipeline:
 
     def plan(self, frames: Frames, seeds: Sequence[int]) -> Plan:
         """Draw for samples of these frames and fuse what was drawn, before a pixel is read."""
-        return plan(self._compose.draw(Lanes(seeds), frames), frames, self.parity)
+        op = self._compose.draw(Lanes(seeds), frames)
+        if self._cast is not None:
+            op = Chain((op, _cast_of_floats(op.frames(frames), self._cast)))
+        return plan(op, frames, self.parity)
+
+    def giving(self, dtype: torch.dtype) -> Pipeline:
+        """The same pipeline, of the same name and fingerprint, with results of floats cast to another dtype of floats.
+
+        Raises:
+            ValueError: the dtype is of integers.
+        """
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype is {dtype}; results of floats are cast to float16, bfloat16, float32 or float64")
+        other = copy.copy(self)
+        other._cast = dtype
+        return other
 
     @cached_property
     def fingerprint(self) -> str:
@@ -139,6 +158,11 @@ class Pipeline:
             height=_same(outputs.heights),
             width=_same(outputs.widths),
         )
+
+
+def _cast_of_floats(frames: Frames, dtype: torch.dtype) -> Op:
+    floats = np.array([present.is_floating_point for present in frames.dtypes], bool)
+    return Select(floats, CastTo(dtype, scale=False))
 
 
 def _probe(channels: int) -> Frames:

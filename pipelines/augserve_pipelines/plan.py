@@ -93,7 +93,12 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
         case Resample(tail=None), Finish():
             return replace(first, tail=second)
         case CastTo(), Standardize() if first.scale and first.dtype.is_floating_point and _integers(frames):
-            return Finish(first, second)
+            return Finish(first, second, first.dtype)
+        case Finish(), CastTo(scale=False) if first.dtype == first.cast.dtype and second.dtype.is_floating_point:
+            return replace(first, dtype=second.dtype)
+        case Resample(tail=Finish() as tail), CastTo():
+            cast = merge(tail, second, frames)
+            return replace(first, tail=cast) if isinstance(cast, Finish) else None
     return None
 
 

@@ -7,10 +7,11 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import torch
 from watchfiles import awatch
 
 from augserve_pipelines import InvalidPipeline, OutputSignature, Pipeline, Problem
@@ -35,9 +36,16 @@ class Served:
     revision: int
     loaded_at: datetime
     signature: OutputSignature = field(init=False)
+    _casts: dict[str, Served] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "signature", self.pipeline.signature())
+
+    def giving(self, dtype: str) -> Served:
+        """The same, with its floats cast to another dtype: one object for each, so that requests share batches."""
+        if dtype not in self._casts:
+            self._casts[dtype] = replace(self, pipeline=self.pipeline.giving(getattr(torch, dtype)))
+        return self._casts[dtype]
 
 
 @dataclass(frozen=True, slots=True)

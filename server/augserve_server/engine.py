@@ -37,7 +37,7 @@ class Order:
     def output_bytes(self, header: Header) -> int:
         """Bytes of one image's results before they are encoded; where their size depends on it, as large as it is."""
         signature = self.served.signature
-        dtype = getattr(torch, self.form.dtype or signature.dtype or "float32")
+        dtype = getattr(torch, signature.dtype or "float32")
         height, width = signature.height or header.height, signature.width or header.width
         return int(self.views * (signature.channels or 3) * height * width * dtype.itemsize)
 

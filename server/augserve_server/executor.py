@@ -38,7 +38,8 @@ class Executor:
         channels = 1 if pipeline.input.mode == "L" else 3
         image = torch.zeros(channels, WARM_UP_SIDE, WARM_UP_SIDE, dtype=torch.uint8)
         try:
-            self._compute(pipeline, [image], [0])
+            for form in (pipeline, pipeline.giving(torch.float16)):  # loops are compiled for each width of values
+                self._compute(form, [image], [0])
         except InvalidInput:
             return
 

@@ -137,6 +137,8 @@ def read_png(data: bytes) -> Header:
     width, height = struct.unpack_from(">II", data, 16)
     position, frames = 8, 1
     for _ in range(MAX_SEGMENTS):
+        if position + 8 > len(data):  # cut before its pixels: too large is too large all the same
+            return Header("PNG", width, height, frames=frames, metadata_bytes=min(position, len(data)))
         length, kind = struct.unpack_from(">I4s", data, position)
         if kind == b"IDAT":
             return Header("PNG", width, height, frames=frames, metadata_bytes=position)

@@ -32,12 +32,11 @@ class MediaRange:
         return self.type in ("*", kind) and self.subtype in ("*", subtype)
 
 
-def media_types(signature: OutputSignature, dtype: str | None = None) -> list[str]:
-    """What results of a pipeline can be written as, the default first; ``dtype`` is the cast that was asked for."""
-    written = dtype or signature.dtype
-    if written == "uint8" and signature.channels in (None, 1, 3):
+def media_types(signature: OutputSignature) -> list[str]:
+    """What results of a pipeline can be written as, the default first."""
+    if signature.dtype == "uint8" and signature.channels in (None, 1, 3):
         return [*IMAGE_TYPES, wire.NPY, wire.SAFETENSORS]
-    return [wire.SAFETENSORS] if written == "bfloat16" else [wire.NPY, wire.SAFETENSORS]
+    return [wire.SAFETENSORS] if signature.dtype == "bfloat16" else [wire.NPY, wire.SAFETENSORS]
 
 
 def negotiate(accept: str, available: Sequence[str]) -> str:

@@ -20,11 +20,10 @@ PIECE = 2
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How results are to be written: the media type, its quality, and the cast of floats, if any."""
+    """How results are to be written: the media type and its quality."""
 
     media_type: str
     quality: int
-    dtype: str | None = None
 
     @property
     def stacks(self) -> bool:
@@ -66,17 +65,12 @@ def write_one(result: Tensor, form: Form) -> Body:
     """The body of one result [C, h, w]."""
     if not form.stacks:
         return [encode(result, form.media_type, form.quality)]
-    return write_tensor(result if form.dtype is None else result.to(getattr(torch, form.dtype)), form.media_type)
+    return write_tensor(result, form.media_type)
 
 
 def write_all(results: Sequence[Tensor], form: Form) -> Body:
     """The body of several results of one shape, [R, C, h, w]."""
-    if form.dtype is None:
-        return write_tensor(stack(results), form.media_type)
-    cast = torch.empty((len(results), *results[0].shape), dtype=getattr(torch, form.dtype))
-    for row, result in zip(cast, results, strict=True):
-        row.copy_(result)
-    return write_tensor(cast, form.media_type)
+    return write_tensor(stack(results), form.media_type)
 
 
 def write_tensor(tensor: Tensor, media_type: str) -> Body:

@@ -173,6 +173,22 @@ def test_results_are_known_before_a_pixel_is_read() -> None:
     assert [tuple(image.shape) for image in batch] == [key[:3] for key in expected]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_results_of_floats_are_cast_on_the_way_out(dtype: torch.dtype) -> None:
+    images = batch_of_64()
+    for steps in (imagenet_train(), [T.RandomResizedCrop(8), T.RandomGrayscale(), *imagenet_train()[2:]]):
+        pipeline = Pipeline(steps)
+        given = pipeline.giving(dtype)
+        assert given.fingerprint == pipeline.fingerprint
+        assert given.signature().dtype == str(dtype).removeprefix("torch.")
+        assert_same(given(images, range(64)).stack(), pipeline(images, range(64)).stack().to(dtype), str(dtype))
+        assert pipeline(images, range(64)).stack().dtype == torch.float32
+    bytes_ = Pipeline([T.Resize((9, 9))])
+    assert_same(bytes_.giving(dtype)(images, range(64)).stack(), bytes_(images, range(64)).stack(), "bytes stay bytes")
+    with pytest.raises(ValueError, match="cast to float16, bfloat16, float32 or float64"):
+        pipeline.giving(torch.uint8)
+
+
 def test_parity_reaches_resizes_wherever_they_are() -> None:
     image = make_image((97, 61))
     steps = [T.RandomApply([T.RandomOrder([T.Resize((40, 130))])], p=1.0)]

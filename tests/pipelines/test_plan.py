@@ -44,6 +44,8 @@ FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
             [ResizeTo, ResizeTo, None],  # two interpolations are never merged
         ),
         ([T.ToDtype(torch.float32), *FINISH[1:]], [CastTo, Standardize], [CastTo, Standardize]),
+        ([*FINISH, T.ToDtype(torch.float16)], [CastTo, Standardize, CastTo], [Finish]),
+        ([T.Resize(32), *FINISH, T.ToDtype(torch.bfloat16)], [ResizeTo, CastTo, Standardize, CastTo], [Resample]),
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])

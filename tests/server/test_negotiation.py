@@ -25,7 +25,7 @@ def test_channels_decide_whether_uint8_is_a_picture() -> None:
 
 
 def test_npy_has_no_bfloat16() -> None:
-    assert media_types(OutputSignature("float32", 3, 8, 8), "bfloat16") == [SAFETENSORS]
+    assert media_types(OutputSignature("bfloat16", 3, 8, 8)) == [SAFETENSORS]
     with pytest.raises(NotAcceptable):
         negotiate(NPY, [SAFETENSORS])
 

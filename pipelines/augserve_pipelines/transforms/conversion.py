@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -106,20 +106,24 @@ class Standardize(Op):
 
 @dataclass(frozen=True, slots=True)
 class Finish(Op):
-    """``CastTo``, then ``Standardize``, of integers, for one sample at a time while it is in cache."""
+    """``CastTo``, then ``Standardize``, of integers, and a cast of that, one sample at a time while it is in cache."""
 
     cast: CastTo
     standardize: Standardize
+    dtype: torch.dtype  # of the result
 
     def frames(self, frames: Frames) -> Frames:
-        return self.cast.frames(frames)
+        return frames.with_dtype(self.dtype)
 
     def image(self, x: Tensor) -> Tensor:
-        out = torch.empty(x.shape, dtype=self.cast.dtype, device=x.device)
+        out = torch.empty(x.shape, dtype=self.dtype, device=x.device)
         self.write(x, out)
         return out
 
     def write(self, x: Tensor, out: Tensor) -> None:
+        if self.dtype != self.cast.dtype:
+            out.copy_(replace(self, dtype=self.cast.dtype).image(x))
+            return
         mean, std = self.standardize._columns(out)
         for pixels, result in zip(x, out, strict=True):
             self.cast.write(pixels, result)

@@ -103,7 +103,7 @@ class Resample(Op):
             out.copy_(self.tail.image((_mirrored(image) if flip else image).unsqueeze(0))[0])
 
     def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        dtype = like.dtype if self.tail is None else self.tail.cast.dtype
+        dtype = like.dtype if self.tail is None else self.tail.dtype
         return torch.empty(shape, dtype=dtype, device=like.device)
 
 

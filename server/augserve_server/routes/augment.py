@@ -95,10 +95,12 @@ def take_order(request: Request, served: Served, query: AugmentQuery, service: S
     dtype = served.signature.dtype
     if query.dtype is not None and not (dtype or "").startswith("float"):
         raise ParameterInvalid("dtype", query.dtype, f"left out: pipeline {served.name!r} gives {dtype}")
+    if query.dtype is not None:
+        served = served.giving(query.dtype)
     accept = ", ".join(request.headers.getlist("accept"))
-    media_type = negotiate(accept, media_types(served.signature, query.dtype))
+    media_type = negotiate(accept, media_types(served.signature))
     seed = secrets.randbits(32) if query.seed is None else query.seed
-    return Order(served, seed, query.views, Form(media_type, query.quality, query.dtype))
+    return Order(served, seed, query.views, Form(media_type, query.quality))
 
 
 async def _work(request: Request, service: Service, visit: Visit, order: Order) -> Results:
