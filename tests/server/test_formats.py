@@ -370,3 +370,11 @@ def test_exif_of_many_overlapping_tags_is_not_expanded() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_png_that_ends_with_its_header_is_too_large_first_and_cut_off_second() -> None:
+    with pytest.raises(ImageTooLarge, match="50000 pixels along one side"):
+        peek(HEADERS["PNG"](50_000, 50_000)[:33])
+    cut = make_file("PNG")[:33]
+    with pytest.raises(ImageTruncated):
+        decode(cut, peek(cut), InputRule())
