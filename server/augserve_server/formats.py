@@ -37,19 +37,32 @@ def peek(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
         raise ImageTooLarge("bytes", len(data), limits.max_bytes)
     for name, format in FORMATS.items():
         if format.matches(data):
-            header = _read(name, data)
+            header, cut_off = _read(name, data)
             if header.pixels < 1:
                 raise ImageCorrupt(name, f"it is {header.width} x {header.height} pixels")
             limits.check(header)
+            if cut_off:
+                raise ImageTruncated(name)
             return header
     raise FormatNotAllowed(f"of no allowed format (it begins with {data[:8].hex(' ')})", list(FORMATS))
 
 
-def _read(name: str, data: bytes) -> Header:
+def _read(name: str, data: bytes) -> tuple[Header, bool]:
+    """The header, and whether the file ends in the middle of it, where what was read already tells the size."""
     try:
-        return FORMATS[name].read(data)
+        return FORMATS[name].read(data), False
+    except _CutOff as exc:
+        return exc.header, True
     except (struct.error, IndexError, OverflowError) as exc:  # the readers read as if there were always more
         raise ImageTruncated(name) from exc
+
+
+class _CutOff(Exception):
+    """The file ends before its header does; too large is too large all the same."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        super().__init__()
 
 
 class Format(Protocol):
@@ -137,8 +150,8 @@ def read_png(data: bytes) -> Header:
     width, height = struct.unpack_from(">II", data, 16)
     position, frames = 8, 1
     for _ in range(MAX_SEGMENTS):
-        if position + 8 > len(data):  # cut before its pixels: too large is too large all the same
-            return Header("PNG", width, height, frames=frames, metadata_bytes=min(position, len(data)))
+        if position + 8 > len(data):
+            raise _CutOff(Header("PNG", width, height, frames=frames, metadata_bytes=min(position, len(data))))
         length, kind = struct.unpack_from(">I4s", data, position)
         if kind == b"IDAT":
             return Header("PNG", width, height, frames=frames, metadata_bytes=position)

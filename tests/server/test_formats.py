@@ -375,6 +375,5 @@ def test_exif_of_many_overlapping_tags_is_not_expanded() -> None:
 def test_a_png_that_ends_with_its_header_is_too_large_first_and_cut_off_second() -> None:
     with pytest.raises(ImageTooLarge, match="50000 pixels along one side"):
         peek(HEADERS["PNG"](50_000, 50_000)[:33])
-    cut = make_file("PNG")[:33]
     with pytest.raises(ImageTruncated):
-        decode(cut, peek(cut), InputRule())
+        peek(make_file("PNG")[:33])
