@@ -20,7 +20,7 @@ NO_PYTHON := Python 3.11, 3.12 or 3.13 with its venv module is needed, and none 
 
 .PHONY: help
 help: ## Say what the targets are.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 .PHONY: serve
 serve: .venv/.serve ## Start the server: make serve, make serve PORT=9000 HOST=0.0.0.0 DEVICE=cpu
@@ -35,6 +35,10 @@ test: .venv/.develop ## Run everything that CI checks.
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python scripts/generate.py --check
 	$(BIN)/pytest --numprocesses $(WORKERS)
+
+.PHONY: test-gpu
+test-gpu: .venv/.develop ## Compare CUDA with the CPU, where there is a device.
+	$(BIN)/pytest -m gpu tests/gpu
 
 .PHONY: bench
 bench: .venv/.develop ## Measure speed side by side with torchvision, on the screen and in a CSV file.
