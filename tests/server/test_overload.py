@@ -300,7 +300,7 @@ def test_sigterm_ends_the_process_once_it_has_answered(workers: ThreadPoolExecut
         asked = [
             workers.submit(httpx.post, f"{url}/v1/augment/imagenet_train", files=many, timeout=60) for _ in range(3)
         ]
-        until(lambda: _sample(url, "augserve_decoded_images_total") > 0)
+        until(lambda: _sample(url, "augserve_decoded_images_total") > 24, seconds=30)  # all three are accepted
         process.send_signal(signal.SIGTERM)
         assert [future.result().status_code for future in asked] == [200] * 3
         assert process.wait(30) == 0
