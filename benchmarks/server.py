@@ -5,15 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
-from itertools import chain
 from typing import Any
 
 import torch
@@ -149,9 +148,9 @@ def _serving() -> Iterator[str]:
         if found is None:
             raise SystemExit("augserve serve did not start")
         with ThreadPoolExecutor(1) as reader:
-            reader.submit(lambda: sum(1 for _ in chain(lines)))  # so that its pipe never fills
+            reader.submit(deque, lines, 0)  # so that its pipe never fills
             yield found.group()
-            server.send_signal(signal.SIGTERM)
+            server.terminate()
     finally:
         server.terminate()
         server.wait(30)

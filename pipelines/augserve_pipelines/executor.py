@@ -42,15 +42,12 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     """Run a plan over its images, which lie on one device; ``chunk`` samples at a time on the CPU."""
     device = images[0].device if images else torch.device("cpu")
     result = Result(plan.outputs, device)
-    if device.type != "cpu":
-        chunk = len(images)
-    starts = range(0, len(images), chunk or CHUNK)
-    work = [slice(start, start + starts.step) for start in starts]
     if device.type == "cpu":
+        starts = range(0, len(images), chunk or CHUNK)
+        work = [slice(start, start + starts.step) for start in starts]
         in_threads(lambda rows: _run_chunk(plan, images, rows, result), work)
     else:
-        for rows in work:
-            _run_chunk(plan, images, rows, result)
+        _run_chunk(plan, images, slice(0, len(images)), result)
     return result.batch
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from augserve_pipelines.frames import Frames
+from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import NOTHING, Chain, Op, Select
 from augserve_pipelines.parameters import Probability, Transforms, Weights
@@ -89,12 +89,7 @@ class RandomChoice(Transform):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         weights = torch.tensor(self.p)
         picks = np.array(lanes.each(lambda generator, _: int(torch.multinomial(weights, 1, generator=generator))), int)
-        ops: list[Op] = []
-        for place, transform in enumerate(self.transforms):
-            rows = picks == place
-            if rows.any():
-                ops.append(Select(rows, transform.draw(lanes[rows], frames[rows])))
-        return Chain(tuple(ops))
+        return draw_one_each(self.transforms, picks, lanes, frames)
 
 
 class RandomOrder(Transform):
@@ -113,13 +108,20 @@ class RandomOrder(Transform):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         order = lanes.permutation(len(self.transforms))  # [N, steps]
         ops: list[Op] = []
-        for turn in order.T:
-            for place, transform in enumerate(self.transforms):
-                rows = turn == place
-                if rows.any():
-                    ops.append(Select(rows, transform.draw(lanes[rows], frames[rows])))
-                    frames = ops[-1].frames(frames)
+        for picks in order.T:
+            ops.append(draw_one_each(self.transforms, picks, lanes, frames))
+            frames = ops[-1].frames(frames)
         return Chain(tuple(ops))
+
+
+def draw_one_each(transforms: Sequence[Transform], picks: IntArray, lanes: Lanes, frames: Frames) -> Op:
+    """Draw for each sample the one transform that it picked, ``[N]`` indices into ``transforms``."""
+    ops: list[Op] = []
+    for place, transform in enumerate(transforms):
+        rows = picks == place
+        if rows.any():
+            ops.append(Select(rows, transform.draw(lanes[rows], frames[rows])))
+    return Chain(tuple(ops))
 
 
 def draw_in_order(transforms: Sequence[Transform], lanes: Lanes, frames: Frames) -> Op:
