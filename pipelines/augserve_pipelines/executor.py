@@ -109,7 +109,7 @@ def _run_chunk(plan: Plan, images: Sequence[Tensor], rows: slice, result: Result
 
 def _allocated(members: list[int], frames: Frames, device: torch.device) -> Block:
     first = members[0]
-    shape = (len(members), int(frames.channels[first]), int(frames.heights[first]), int(frames.widths[first]))
+    shape = (len(members), *frames.shape(first))
     return Block(np.array(members), _empty(shape, frames.dtypes[first], device))
 
 

@@ -15,12 +15,21 @@ IntArray: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Heights, widths (pixels), channels and dtypes of N samples, each an ``[N]`` array."""
+    """Heights, widths (pixels), channels and dtypes of N samples, each an ``[N]`` array.
+
+    A sample without an image, such as boxes alone, has no channels and no dtype.
+    """
 
     heights: IntArray
     widths: IntArray
     channels: IntArray
     dtypes: NDArray[np.object_]
+    leads: NDArray[np.object_] | None = None
+    """Dimensions in front of the channels, tuples: the frames of a video. None: there are none."""
+    videos: NDArray[np.bool_] | None = None
+    """Which samples are videos. None: none is."""
+    samples: NDArray[np.object_] | None = None
+    """The samples but for their pixels, where they are more than an image: boxes, points and labels as they are now."""
 
     @classmethod
     def of(cls, images: Sequence[torch.Tensor]) -> Frames:
@@ -28,13 +37,30 @@ class Frames:
         shapes = np.array([image.shape[-3:] for image in images], np.int64).reshape(len(images), 3)
         dtypes = np.empty(len(images), object)
         dtypes[:] = [image.dtype for image in images]
-        return cls(shapes[:, 1].copy(), shapes[:, 2].copy(), shapes[:, 0].copy(), dtypes)
+        leads = None
+        if any(image.ndim > 3 for image in images):
+            leads = np.fromiter((tuple(image.shape[:-3]) for image in images), object, len(images))
+        return cls(shapes[:, 1].copy(), shapes[:, 2].copy(), shapes[:, 0].copy(), dtypes, leads)
 
     def __len__(self) -> int:
         return len(self.heights)
 
     def __getitem__(self, rows: Any) -> Frames:
-        return Frames(self.heights[rows], self.widths[rows], self.channels[rows], self.dtypes[rows])
+        picked = Frames(self.heights[rows], self.widths[rows], self.channels[rows], self.dtypes[rows])
+        if self.leads is None and self.videos is None and self.samples is None:
+            return picked
+        columns = ((name, getattr(self, name)) for name in _OPTIONAL)
+        more: dict[str, Any] = {name: column[rows] for name, column in columns if column is not None}
+        return replace(picked, **more)
+
+    def imaged(self) -> Frames:
+        """The frames of the samples that have an image."""
+        return self if self.channels.all() else self[self.channels > 0]
+
+    def led(self, count: int) -> Frames:
+        """The same images, ``count`` of each: one more dimension in front of the channels."""
+        before = [()] * len(self) if self.leads is None else self.leads.tolist()
+        return replace(self, leads=np.fromiter(((*lead, count) for lead in before), object, len(self)))
 
     def resized(self, heights: ArrayLike, widths: ArrayLike) -> Frames:
         """The same samples at other sizes; a scalar holds for all of them."""
@@ -51,13 +77,34 @@ class Frames:
         changed = Frames(self.heights.copy(), self.widths.copy(), self.channels.copy(), self.dtypes.copy())
         changed.heights[rows], changed.widths[rows] = other.heights, other.widths
         changed.channels[rows], changed.dtypes[rows] = other.channels, other.dtypes
-        return changed
+        more: dict[str, Any] = {name: _put(getattr(self, name), getattr(other, name), rows) for name in _OPTIONAL}
+        return replace(changed, **more) if any(column is not None for column in more.values()) else changed
 
     def keys(self) -> list[Hashable]:
-        """What samples must share to lie in one dense block: channels, height, width, dtype."""
-        return list(
-            zip(self.channels.tolist(), self.heights.tolist(), self.widths.tolist(), self.dtypes.tolist(), strict=True)
-        )
+        """What samples must share to lie in one dense block: shape and dtype."""
+        columns = [self.channels.tolist(), self.heights.tolist(), self.widths.tolist(), self.dtypes.tolist()]
+        if self.leads is not None:
+            columns.append(self.leads.tolist())
+        return list(zip(*columns, strict=True))
+
+    def shape(self, row: int) -> tuple[int, ...]:
+        """``[..., C, H, W]`` of a sample."""
+        lead = () if self.leads is None else self.leads[row]
+        return (*lead, int(self.channels[row]), int(self.heights[row]), int(self.widths[row]))
 
     def _column(self, values: ArrayLike) -> IntArray:
         return np.full(len(self), values, np.int64)
+
+
+_OPTIONAL = ("leads", "videos", "samples")
+
+
+def _put(column: NDArray[Any] | None, other: NDArray[Any] | None, rows: NDArray[np.bool_]) -> NDArray[Any] | None:
+    if column is None and other is None:
+        return None
+    if column is None:  # leads are the one thing that an op may add
+        column = np.fromiter((() for _ in rows), object, len(rows))
+    changed = column.copy()
+    if other is not None:
+        changed[rows] = other
+    return changed

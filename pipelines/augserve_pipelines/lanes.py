@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,16 +28,35 @@ _SCALE_24 = np.float32(2.0**-24)
 _LEFT, _NEXT, _KEY = slice(8, 12), slice(16, 24), slice(24, 24 + 624 * 8)
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A place in a lane, for what is too large to draw before it is needed: ``state`` is that of torch's generator."""
+
+    state: torch.Tensor  # bytes
+
+    def generator(self) -> torch.Generator:
+        """A generator that stands there."""
+        generator = torch.Generator()
+        generator.set_state(self.state)
+        return generator
+
+
 class Lanes:
     """N random streams that advance together.
 
     Lane ``i`` gives what ``torch.manual_seed(seeds[i])`` and torch's own calls give: the words of MT19937, mapped to
     values as ATen maps them. ``lanes[rows]`` is a view: what is drawn from it advances those lanes, and no others.
+
+    Args:
+        seeds: one for each lane.
+        probing: whether ``streams`` leaves the lanes where they are: for those who only want to know what would come
+            out of a pipeline.
     """
 
-    def __init__(self, seeds: Sequence[int]) -> None:
+    def __init__(self, seeds: Sequence[int], *, probing: bool = False) -> None:
         self._streams = _Streams(seeds)
         self._rows = np.arange(len(seeds))
+        self._probing = probing
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -45,6 +65,7 @@ class Lanes:
         view = Lanes.__new__(Lanes)
         view._streams = self._streams
         view._rows = self._rows[rows]
+        view._probing = self._probing
         return view
 
     def rand(self) -> NDArray[np.float32]:
@@ -98,6 +119,21 @@ class Lanes:
             results.append(draw(generator, i))
             self._streams.resume(row, generator)
         return results
+
+    def streams(self, draw: Callable[[torch.Generator, int], Any]) -> NDArray[np.object_]:
+        """Where each lane stands, ``[N]`` of Stream; then lane ``i`` goes on past what ``draw(generator, i)`` takes.
+
+        For noise as large as an image: it is drawn again where it is needed, and not held for a whole batch.
+        """
+        if self._probing:
+            return _column([Stream(torch.Generator().get_state())] * len(self))
+
+        def fork(generator: torch.Generator, i: int) -> Stream:
+            stream = Stream(generator.get_state())
+            draw(generator, i)
+            return stream
+
+        return _column(self.each(fork))
 
     def _wide_integers(self, low: NDArray[np.int64], span: NDArray[np.int64]) -> NDArray[np.int64]:
         values = np.empty(len(self), np.uint64)
@@ -198,6 +234,10 @@ class _Streams:
         self._used -= dropped
         self._before += dropped
         self._most_used = int(self._used.max(initial=0)) + count
+
+
+def _column(values: Sequence[object]) -> NDArray[np.object_]:
+    return np.fromiter(values, object, len(values))
 
 
 def _key_and_place(state: torch.Tensor) -> tuple[NDArray[np.uint32], int]:

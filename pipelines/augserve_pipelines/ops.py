@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Self
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.dispatch import Call
 from augserve_pipelines.frames import Frames
+from augserve_pipelines.samples import Sample
+from augserve_pipelines.tv_tensors.interop import like
 
 BoolArray = NDArray[np.bool_]
 
@@ -34,6 +37,30 @@ class Op:
     def image(self, x: Tensor) -> Tensor:
         """``[n, ..., C, H, W]`` → ``[n, ..., C, h, w]``: row ``i`` acts on ``x[i]``; all rows give one size."""
         raise TypeError(f"{type(self).__name__} does not act on images")
+
+    def calls(self) -> Iterator[Call]:
+        """What an op of one row is, as calls of functionals: for any leaf of the sample, and for its record."""
+        raise TypeError(f"{type(self).__name__} does not say what it calls")
+
+    def parts(self) -> Op | None:
+        """The op that pixels may go through instead, where fusion knows more of it; None: this one."""
+        return None
+
+    def leaf(self, leaf: Any) -> Any:
+        """An image, mask, boxes or anything else after an op of one row."""
+        if type(self).calls is Op.calls and isinstance(leaf, Tensor) and leaf.ndim > 2:
+            return like(leaf, self.image(leaf.as_subclass(Tensor).unsqueeze(0)).squeeze(0))
+        for call in self.calls():
+            leaf = call(leaf)
+        return leaf
+
+    def leaves(self, sample: Sample) -> Sample:
+        """A sample after an op of one row; leaves that are pending stay so."""
+        return sample.mapped(self.leaf)
+
+    def row(self, *names: str) -> dict[str, Any]:
+        """The values of an op of one row, in plain Python."""
+        return {name: getattr(self, name)[0].tolist() for name in names}
 
     def write(self, x: Tensor, out: Tensor) -> None:
         """``image(x)``, written into ``out``."""
@@ -66,6 +93,15 @@ class Select(Op):
 
     def frames(self, frames: Frames) -> Frames:
         return frames.put(self.rows, self.op.frames(frames[self.rows])) if self.rows.any() else frames
+
+    def calls(self) -> Iterator[Call]:
+        return self.op.calls() if self.rows[0] else iter(())
+
+    def leaf(self, leaf: Any) -> Any:
+        return self.op.leaf(leaf) if self.rows[0] else leaf
+
+    def leaves(self, sample: Sample) -> Sample:
+        return self.op.leaves(sample) if self.rows[0] else sample
 
     def image(self, x: Tensor) -> Tensor:
         if self.rows.all():
@@ -103,6 +139,20 @@ class Chain(Op):
             frames = op.frames(frames)
         return frames
 
+    def calls(self) -> Iterator[Call]:
+        for op in self.ops:
+            yield from op.calls()
+
+    def leaf(self, leaf: Any) -> Any:
+        for op in self.ops:
+            leaf = op.leaf(leaf)
+        return leaf
+
+    def leaves(self, sample: Sample) -> Sample:
+        for op in self.ops:
+            sample = op.leaves(sample)
+        return sample
+
     def image(self, x: Tensor) -> Tensor:
         for op in self.ops:
             x = op.image(x)
@@ -115,6 +165,17 @@ class Chain(Op):
 
 
 NOTHING = Chain(())
+
+
+def after(op: Op, frames: Frames) -> Frames:
+    """The frames after an op, with what it makes of the samples' boxes, points and labels."""
+    changed = op.frames(frames)
+    if frames.samples is None:
+        return changed
+    samples = np.empty(len(frames), object)
+    for i, sample in enumerate(frames.samples):
+        samples[i] = op[np.array([i])].leaves(sample)
+    return replace(changed, samples=samples)
 
 
 def each_row(kernel: Callable[..., Tensor], x: Tensor, *parameters: NDArray[Any]) -> Tensor:

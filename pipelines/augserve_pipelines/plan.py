@@ -44,6 +44,10 @@ def flat(op: Op) -> Iterator[Op]:
         case Select(rows, Chain(ops)):
             for step in ops:
                 yield from flat(Select(rows, step))
+        case Select(rows, inner) if (parts := inner.parts()) is not None:
+            yield from flat(Select(rows, parts))
+        case _ if (parts := op.parts()) is not None:
+            yield from flat(parts)
         case _:
             yield op
 

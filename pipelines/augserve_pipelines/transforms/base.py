@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree  # what torchvision itself flattens its inputs with
 
+from augserve_pipelines.arguments import shown
+from augserve_pipelines.dispatch import PIXEL_KINDS
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import NOTHING, Op, Select
 from augserve_pipelines.parameters import validated
+from augserve_pipelines.samples import TRANSFORMED, Sample, frames_of, size_of
 
 
 class Transform(nn.Module):
@@ -27,6 +30,13 @@ class Transform(nn.Module):
     arguments: Mapping[str, Any] = MappingProxyType({})  # of a subclass without a constructor
     inplace: bool = False  # whether eager use writes into the image that it is given; pipelines never do
 
+    acts_on: ClassVar[tuple[type, ...]] = PIXEL_KINDS
+    """The kinds of input that change; others come back as they are."""
+    one_size: ClassVar[bool] = False
+    """Whether inputs of several sizes are refused, because the draw depends on the size."""
+    transformed_types: ClassVar[tuple[type, ...]] = TRANSFORMED
+    """Types of inputs that are looked at."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
@@ -37,26 +47,51 @@ class Transform(nn.Module):
         """The op for N samples: one row each, drawn from the sample's own lane, in torchvision's order of draws."""
         raise NotImplementedError(f"{type(self).__name__} does not define draw()")
 
+    def check_sample(self, sample: Sample) -> None:
+        """Refuse a sample that the transform does not act on as a whole, whatever is drawn.
+
+        Raises:
+            TypeError: it has inputs of a kind that the transform cannot take.
+            ValueError: it lacks one that the transform needs.
+        """
+
     def forward(self, *inputs: Any) -> Any:
         """Transform one sample eagerly, as torchvision does, drawing from torch's global generator.
 
         Args:
-            inputs: an image ``[..., C, H, W]``, or any nested structure of which the first tensor is taken for the
-                image. Leading dimensions share one draw.
+            inputs: an image ``[..., C, H, W]``, or any nested structure of images, videos, masks, boxes, key points and
+                PIL images (see ``augserve_pipelines.tv_tensors``). A tensor that is marked as none of these is the
+                image where it is the first and there is no other image; else it comes back as it is, as anything else
+                does. All inputs share one draw.
 
         Returns:
-            The same structure, with the image transformed.
-
-        Raises:
-            TypeError: there is no tensor of three or more dimensions among the inputs.
+            The same structure, transformed.
         """
-        leaves, structure = pytree.tree_flatten(inputs if len(inputs) != 1 else inputs[0])
-        place = _image_place(leaves, type(self).__name__)
-        image = leaves[place]
-        op = self.draw(GlobalLane(), Frames.of([image]))
-        result = op.image(image.unsqueeze(0)).squeeze(0)
-        leaves[place] = image.copy_(result) if self.inplace else result
-        return pytree.tree_unflatten(leaves, structure)
+        sample = Sample.of(inputs if len(inputs) != 1 else inputs[0], self.transformed_types)
+        self.check_sample(sample)
+        return self.act(sample).value()
+
+    def act(self, sample: Sample) -> Sample:
+        """A checked sample after one draw from torch's global generator."""
+        groups = _groups(sample)
+        if self.one_size and len(sizes := _sizes(sample)) > 1:
+            raise ValueError(f"{type(self).__name__} takes inputs of one size; these have {shown(sizes)}")
+        if len(groups) < 2:
+            return self._act(sample)
+        state, result = torch.get_rng_state(), sample
+        for places in groups:  # what is drawn does not depend on the size, or else one_size were set
+            torch.set_rng_state(state)
+            part = self._act(replace(sample, acts=places))
+            result = result.with_leaves({place: part.leaves[place] for place in places})
+        return result
+
+    def _act(self, sample: Sample) -> Sample:
+        op = self.draw(GlobalLane(), frames_of([sample]))
+        result = op.leaves(sample)
+        if not self.inplace:
+            return result
+        changed = {place: _written(sample.leaves[place], result.leaves[place]) for place in sample.acts}
+        return result.with_leaves(changed)
 
     def extra_repr(self) -> str:
         plain = (bool, int, float, str, tuple, list, torch.dtype)
@@ -79,13 +114,28 @@ class RandomTransform(Transform):
         raise NotImplementedError(f"{type(self).__name__} does not define draw_fired()")
 
 
-def _image_place(leaves: list[Any], name: str) -> int:
-    for place, leaf in enumerate(leaves):
-        if isinstance(leaf, Tensor):
-            if leaf.ndim < 3:
-                raise TypeError(f"{name} takes images [..., C, H, W]; got a tensor of shape {[*leaf.shape]}")
-            return place
-    kinds = sorted({type(leaf).__name__ for leaf in leaves})
-    raise TypeError(
-        f"{name} takes a tensor [..., C, H, W]; got {kinds}. ToImage() makes one of a PIL image or an array"
-    )
+def _groups(sample: Sample) -> list[tuple[int, ...]]:
+    """Places that are acted on, those of one size, number of channels and dtype together."""
+    images = {place: _shape(sample.leaves[place]) for place in sample.pixel_places()}
+    sizes = {place: size_of(sample.leaves[place]) for place in sample.acts}
+    if len(set(sizes.values())) < 2 and len(set(images.values())) < 2:
+        return [sample.acts]
+    groups: dict[object, list[int]] = {}
+    for place in (*images, *(place for place in sample.acts if place not in images)):
+        key = images.get(place) or next((k for k in groups if k[0] == sizes[place]), (sizes[place],))  # type: ignore[index]
+        groups.setdefault(key, []).append(place)
+    return [tuple(sorted(places)) for places in groups.values()]
+
+
+def _shape(leaf: Any) -> tuple[object, ...]:
+    if isinstance(leaf, Tensor):
+        return size_of(leaf), tuple(leaf.shape[:-2]), leaf.dtype
+    return size_of(leaf), leaf.mode
+
+
+def _sizes(sample: Sample) -> list[tuple[int, int]]:
+    return sorted({size for place in sample.acts if (size := size_of(sample.leaves[place])) is not None})
+
+
+def _written(given: Any, result: Any) -> Any:
+    return given.copy_(result) if isinstance(given, Tensor) else result

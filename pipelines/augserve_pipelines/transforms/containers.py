@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import NOTHING, Chain, Op, Select
+from augserve_pipelines.lanes import GlobalLane, Lanes
+from augserve_pipelines.ops import NOTHING, Chain, Op, Select, after
 from augserve_pipelines.parameters import Probability, Transforms, Weights
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 
@@ -31,10 +31,7 @@ class Compose(Transform):
 
     def forward(self, *inputs: Any) -> Any:
         """Run the steps on one sample eagerly; see ``Transform.forward``."""
-        for transform in self.transforms:
-            outputs = transform(*inputs)
-            inputs = outputs if len(inputs) > 1 else (outputs,)
-        return outputs
+        return _in_order(self.transforms, inputs)
 
 
 class Identity(Transform):
@@ -65,6 +62,11 @@ class RandomApply(RandomTransform):
     def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
         return draw_in_order(self.transforms, lanes, frames)
 
+    def forward(self, *inputs: Any) -> Any:
+        """Run the steps, or none of them, on one sample eagerly; see ``Transform.forward``."""
+        fires = GlobalLane().rand() < np.float32(self.p)
+        return _in_order(self.transforms, inputs) if fires.all() else _alone(inputs)
+
 
 class RandomChoice(Transform):
     """Run one of the transforms, picked at random.
@@ -87,9 +89,16 @@ class RandomChoice(Transform):
         self.p = [weight / sum(weights) for weight in weights]
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        return draw_one_each(self.transforms, self._picks(lanes), lanes, frames)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Run one of the transforms on one sample eagerly; see ``Transform.forward``."""
+        return self.transforms[self._picks(GlobalLane())[0]](*inputs)
+
+    def _picks(self, lanes: Lanes) -> IntArray:
         weights = torch.tensor(self.p)
-        picks = np.array(lanes.each(lambda generator, _: int(torch.multinomial(weights, 1, generator=generator))), int)
-        return draw_one_each(self.transforms, picks, lanes, frames)
+        picks = lanes.each(lambda generator, _: int(torch.multinomial(weights, 1, generator=generator)))
+        return np.array(picks, np.int64)
 
 
 class RandomOrder(Transform):
@@ -110,8 +119,13 @@ class RandomOrder(Transform):
         ops: list[Op] = []
         for picks in order.T:
             ops.append(draw_one_each(self.transforms, picks, lanes, frames))
-            frames = ops[-1].frames(frames)
+            frames = after(ops[-1], frames)
         return Chain(tuple(ops))
+
+    def forward(self, *inputs: Any) -> Any:
+        """Run the transforms in random order on one sample eagerly; see ``Transform.forward``."""
+        order = GlobalLane().permutation(len(self.transforms))[0]
+        return _in_order([self.transforms[place] for place in order], inputs)
 
 
 def draw_one_each(transforms: Sequence[Transform], picks: IntArray, lanes: Lanes, frames: Frames) -> Op:
@@ -129,5 +143,16 @@ def draw_in_order(transforms: Sequence[Transform], lanes: Lanes, frames: Frames)
     ops = []
     for transform in transforms:
         ops.append(transform.draw(lanes, frames))
-        frames = ops[-1].frames(frames)
+        frames = after(ops[-1], frames)
     return Chain(tuple(ops))
+
+
+def _in_order(transforms: Sequence[Transform], inputs: tuple[Any, ...]) -> Any:
+    for transform in transforms:
+        outputs = transform(*inputs)
+        inputs = outputs if len(inputs) > 1 else (outputs,)
+    return outputs
+
+
+def _alone(inputs: tuple[Any, ...]) -> Any:
+    return inputs if len(inputs) > 1 else inputs[0]

@@ -71,7 +71,7 @@ class Resample(Op):
         images = list(batch)
         groups: dict[object, list[int]] = {}
         for row, (image, size) in enumerate(zip(images, self.target[:, 2:].tolist(), strict=True)):
-            groups.setdefault((len(image), *size, image.dtype, image.device), []).append(row)
+            groups.setdefault((*image.shape[:-2], *size, image.dtype, image.device), []).append(row)
         return Batch([self._block(rows, images) for rows in groups.values()])
 
     def run_into(self, batch: Batch, out: Tensor) -> None:
@@ -79,7 +79,7 @@ class Resample(Op):
 
     def _block(self, rows: list[int], images: list[Tensor]) -> Block:
         first = images[rows[0]]
-        out = self._empty(first, (len(rows), len(first), *self.target[rows[0], 2:].tolist()))
+        out = self._empty(first, (len(rows), *first.shape[:-2], *self.target[rows[0], 2:].tolist()))
         self[rows]._resample([images[row] for row in rows], out)
         return Block(np.array(rows), out)
 
