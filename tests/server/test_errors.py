@@ -60,6 +60,11 @@ EXAMPLES: list[tuple[ServiceError, int, str, str]] = [
     (errors.ImageTruncated("JPEG"), 422, "image-truncated", "the JPEG image ends before it is complete"),
     (errors.ImageCorrupt("PNG", "it has no IDAT"), 422, "image-corrupt", "the PNG image is corrupt: it has no IDAT"),
     (errors.ImageUnsuitable("the crop is larger"), 422, "image-unsuitable", "the crop is larger"),
+    (errors.ClipTooLarge("frames", 300, 256), 413, "clip-too-large", "300 frames or more; at most 256"),
+    (errors.ClipInvalid("has no frames"), 422, "clip-invalid", "the clip has no frames"),
+    (errors.TargetTooLarge("boxes", "rows", 11, 10), 413, "target-too-large", "boxes have 11 rows; at most 10"),
+    (errors.TargetInvalid("labels", "'x' is no number"), 422, "target-invalid", "labels: 'x' is no number"),
+    (errors.RecordInvalid("has no matrix"), 422, "record-invalid", "the record has no matrix"),
     (errors.QueueFull(2.2, "1024 images"), 429, "queue-full", "the queue is full (1024 images)"),
     (errors.Draining(), 503, "draining", "shutting down"),
     (errors.DeadlineExceeded(250, "decode"), 504, "deadline-exceeded", "within 250 ms (in decode)"),
@@ -73,7 +78,7 @@ def leaves(parent: type[ServiceError] = ServiceError) -> Iterator[type[ServiceEr
     if not children:
         yield parent
     for child in children:
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__):
             yield from leaves(child)
 
 
@@ -90,9 +95,8 @@ def test_an_error_becomes_a_problem_document(error: ServiceError, status: int, s
 def test_every_error_of_the_tree_has_an_example_and_is_drawn() -> None:
     assert set(leaves()) == {type(example[0]) for example in EXAMPLES}
     drawn = errors.__doc__ or ""
-    classes = [
-        name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__
-    ]
+    classes = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    assert classes == set(errors.__all__)
     assert [name for name in classes if name not in drawn] == []
 
 
@@ -114,6 +118,12 @@ def test_members_can_be_added_where_the_error_is_answered() -> None:
     problem = errors.ImageTruncated("JPEG").problem(index=3)
     assert problem.members == {"field": "image", "format": "JPEG", "index": 3}
     assert isinstance(problem, Problem)
+
+
+def test_an_error_can_say_where_in_a_sample_it_was_found() -> None:
+    error = errors.ImageTruncated("PNG").within("frame 3 of the clip", "clip")
+    assert error.detail == "frame 3 of the clip: the PNG image ends before it is complete"
+    assert error.members == {"field": "clip", "format": "PNG"}
 
 
 def test_what_is_not_known_is_left_out() -> None:
