@@ -17,6 +17,7 @@ MAX_PARTS: Final = 1 << 16
 _MAX_HEADER_BYTES: Final = 16 << 10
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
 _LENGTH: Final = re.compile(r"\d{1,15}")
+_NAME: Final = re.compile(r';\s*name="([^"\r\n]*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,17 @@ class Part:
     def body(self) -> Buffer:
         """The body in one piece: a copy only where there are several buffers."""
         return self.buffers[0] if len(self.buffers) == 1 else b"".join(flat(buffer) for buffer in self.buffers)
+
+    @property
+    def name(self) -> str | None:
+        """What its Content-Disposition calls it; of a part that was read."""
+        found = _NAME.search(self.headers.get("content-disposition", ""))
+        return found[1] if found else None
+
+
+def attachment(name: str) -> dict[str, str]:
+    """The header that calls a part of an answer ``name``."""
+    return {"Content-Disposition": f'attachment; name="{name}"'}
 
 
 def new_boundary() -> str:

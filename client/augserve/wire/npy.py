@@ -14,7 +14,7 @@ from numpy.lib import format as npy_format
 
 from augserve.wire.dtypes import ELEMENT_TYPES, Buffer, InvalidBody, element_type, flat
 
-_MAGIC: Final = b"\x93NUMPY"
+NPY_MAGIC: Final = b"\x93NUMPY"
 _LENGTH_BYTES: Final = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}  # by version
 _MAX_HEADER_BYTES: Final = 1 << 10
 
@@ -70,8 +70,10 @@ def read_npy(body: Buffer) -> npt.NDArray[Any]:
 def _read_header(view: memoryview) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Shape, whether in Fortran order, element type, and where the data begins."""
     length_bytes = _LENGTH_BYTES.get(bytes(view[6:8]))
-    if bytes(view[:6]) != _MAGIC or length_bytes is None:
-        raise InvalidBody(f"npy: the body begins with {bytes(view[:8])!r}, not with {_MAGIC!r} and version 1.0 to 3.0")
+    if bytes(view[:6]) != NPY_MAGIC or length_bytes is None:
+        raise InvalidBody(
+            f"npy: the body begins with {bytes(view[:8])!r}, not with {NPY_MAGIC!r} and version 1.0 to 3.0"
+        )
     start = 8 + length_bytes
     end = start + int.from_bytes(view[8:start], "little")
     if end > min(view.nbytes, start + _MAX_HEADER_BYTES):

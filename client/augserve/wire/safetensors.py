@@ -52,13 +52,23 @@ class RawTensor:
         return widen(values) if self.dtype == "bfloat16" else values
 
 
-def write_safetensors(tensors: Mapping[str, tuple[str, Sequence[int], Buffer]]) -> list[Buffer]:
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A safetensors file that was read: its tensors, and the strings that it says about them."""
+
+    tensors: Mapping[str, RawTensor]
+    metadata: Mapping[str, str]
+
+
+def write_safetensors(
+    tensors: Mapping[str, tuple[str, Sequence[int], Buffer]], metadata: Mapping[str, str] | None = None
+) -> list[Buffer]:
     """A safetensors file as buffers to send one after another; the tensors' memory is not copied.
 
     ``tensors`` maps a name to (dtype, shape, data): dtype as torch spells it (``"float32"``, ``"bfloat16"``), data
     little-endian in C order. Raises ``ValueError`` where data and shape disagree.
     """
-    header: dict[str, Any] = {}
+    header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
     buffers: list[Buffer] = []
     offset = 0
     for name, (dtype, shape, data) in tensors.items():
@@ -87,10 +97,21 @@ def read_raw_safetensors(body: Buffer) -> dict[str, RawTensor]:
 
     Raises ``InvalidBody`` as :func:`read_safetensors` does.
     """
+    return dict(read_archive(body).tensors)
+
+
+def read_archive(body: Buffer) -> Archive:
+    """The tensors of a safetensors file as :func:`read_raw_safetensors` gives them, and its metadata.
+
+    Raises ``InvalidBody`` as :func:`read_safetensors` does.
+    """
     header, data = _split(flat(body))
-    entries = {name: _entry(name, value) for name, value in header.items() if name != _METADATA}
+    metadata = header.pop(_METADATA, None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise InvalidBody("the metadata of the safetensors header are not an object of strings")
+    entries = {name: _entry(name, value) for name, value in header.items()}
     _check_offsets(entries, data.nbytes)
-    return {name: _tensor(entry, data) for name, entry in entries.items()}
+    return Archive({name: _tensor(entry, data) for name, entry in entries.items()}, metadata)
 
 
 def _split(view: memoryview) -> tuple[dict[str, Any], memoryview]:
