@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+import PIL.Image
 import torch
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -14,6 +15,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from augserve_pipelines.arguments import UNSUITABLE, nearest, shown, words_of
 from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, Video
+from augserve_pipelines.tv_tensors.interop import our_class
 
 __all__ = ["DTYPES", "KINDS", "DtypeName", "Items", "Modes", "PerKind", "Steps", "for_kind", "is_steps"]
 
@@ -33,7 +36,15 @@ DTYPES: Mapping[str, torch.dtype] = {
     )
 }
 # The kinds of input that a parameter can be given for, one by one, under the names used in YAML.
-KINDS: Mapping[str, type] = {"Tensor": torch.Tensor}
+KINDS: Mapping[str, type] = {
+    "Tensor": torch.Tensor,
+    "Image": Image,
+    "Video": Video,
+    "Mask": Mask,
+    "BoundingBoxes": BoundingBoxes,
+    "KeyPoints": KeyPoints,
+    "PIL.Image": PIL.Image.Image,
+}
 OTHERS = "others"
 
 
@@ -127,7 +138,9 @@ class PerKind:
         return core_schema.dict_schema(kind, values, min_length=1)
 
     def _kind(self, key: object) -> object:
-        if isinstance(key, type) or key == OTHERS:
+        if isinstance(key, type):
+            return our_class(key)
+        if key == OTHERS:
             return key
         if isinstance(key, str) and key in KINDS:
             return KINDS[key]

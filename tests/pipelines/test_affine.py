@@ -17,7 +17,8 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.transforms import Normalize, RandomAffine, ToDtype
 from augserve_pipelines.transforms.affine import affine_image
-from augserve_pipelines.transforms.warp import inverse_matrix, points_by_products, points_by_sums
+from augserve_pipelines.transforms.matrices import inverse_matrix
+from augserve_pipelines.transforms.warp import by_products, by_sums
 from factories import SIZES, make_noise
 from oracle import tv_functional, v2
 
@@ -129,14 +130,20 @@ def test_a_batch_of_videos() -> None:
             assert_same(op[row : row + 1].image(image[None])[0], frame, f"video {row}")
 
 
+def pixel_centers(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    y, x = (torch.linspace((1 - n) / 2, (n - 1) / 2, n) for n in size)
+    return x, y
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (9, 8), (30, 21), (224, 224), (213, 407)])
 def test_the_two_ways_to_compute_points(size: tuple[int, int]) -> None:
     theta = torch.tensor([inverse_matrix(20.0 * i, (i, 2 - i), 0.8, (3.0, i), (i, 1.5)) for i in range(4)])
     steps = theta.transpose(1, 2) / torch.tensor([0.5 * size[1], 0.5 * size[0]])
-    products, sums = points_by_products(steps, size), points_by_sums(steps, size)
+    centers = pixel_centers(size)
+    products, sums = by_products(steps, *centers), by_sums(steps, *centers)
     for row in range(4):
-        assert torch.equal(products[row], points_by_products(steps[row : row + 1], size)[0])
-        assert torch.equal(sums[row], points_by_sums(steps[row : row + 1], size)[0])
+        assert torch.equal(products[row], by_products(steps[row : row + 1], *centers)[0])
+        assert torch.equal(sums[row], by_sums(steps[row : row + 1], *centers)[0])
     # Whatever this processor rounds: three roundings of terms of the size of the points.
     torch.testing.assert_close(products, sums, rtol=0, atol=8 * 2.0**-24 * float(products.abs().max() + 4))
 
@@ -146,9 +153,8 @@ def test_points_by_products_give_the_bytes_of_torchvision() -> None:
     image = make_noise(size, torch.float32)
     matrix = inverse_matrix(33.0, (3, -4), 1.3, (7.0, 5.0), (0.0, 0.0))
     steps = torch.tensor([matrix]).transpose(1, 2) / torch.tensor([0.5 * size[1], 0.5 * size[0]])
-    sampled = torch.nn.functional.grid_sample(
-        image[None], points_by_products(steps, size), padding_mode="zeros", align_corners=False
-    )
+    points = by_products(steps, *pixel_centers(size)).permute(0, 2, 3, 1)
+    sampled = torch.nn.functional.grid_sample(image[None], points, padding_mode="zeros", align_corners=False)
     assert torch.equal(sampled[0], tv_functional.affine_image(image, 33.0, [3, -4], 1.3, [7.0, 5.0], "bilinear"))
 
 

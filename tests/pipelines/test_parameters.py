@@ -145,7 +145,11 @@ def test_what_torchvision_takes_is_taken(given: Mapping[str, Any], expected: obj
             "fill: 'red' is not a number, a list of numbers (one a channel), null, or a mapping from kinds of input to "
             "these",
         ),
-        ({"fill": {"Picture": 1}}, "fill[Picture]: 'Picture' is no kind of input; allowed: Tensor, others"),
+        (
+            {"fill": {"Picture": 1}},
+            "fill[Picture]: 'Picture' is no kind of input; "
+            "allowed: BoundingBoxes, Image, KeyPoints, Mask, PIL.Image, Tensor, Video, others",
+        ),
         ({"fill": {"others": "red"}}, "fill[others]: 'red' is not a number or a list of numbers or null"),
         (
             {"warp_interpolation": "bicubic"},

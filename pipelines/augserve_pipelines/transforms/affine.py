@@ -16,9 +16,10 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import Center, Degrees, Fill, ScaleRange, Shear, Translate, WarpInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import Color, check_color, image_color
-from augserve_pipelines.transforms.warp import inverse_matrix, warp_affinely
+from augserve_pipelines.transforms.matrices import from_middle, inverse_matrix
+from augserve_pipelines.transforms.warp import warp_affinely
 
-__all__ = ["AffineMap", "RandomAffine", "affine_image", "from_middle", "interval"]
+__all__ = ["AffineMap", "RandomAffine", "affine_image", "interval"]
 
 FloatArray = NDArray[np.float32]
 
@@ -56,11 +57,6 @@ def affine_image(
     matrix = inverse_matrix(angle, translate, scale, shears, from_middle(center, height, width))
     mode = InterpolationMode(interpolation)
     return warp_affinely(image.unsqueeze(0), [matrix], (height, width), mode, fill).squeeze(0)
-
-
-def from_middle(center: Sequence[float] | None, height: int, width: int) -> tuple[float, float]:
-    """[x, y] from the upper left corner of an image as (x, y) from its middle."""
-    return (0.0, 0.0) if center is None else (center[0] - width * 0.5, center[1] - height * 0.5)
 
 
 def interval(bounds: float | Sequence[float]) -> tuple[float, ...]:

@@ -1,26 +1,59 @@
-"""What new pixels are filled with: one value, one a channel, or nothing in particular."""
+"""What new pixels are filled with: one value, one a channel, or nothing in particular; for each kind of input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import PIL.Image
 import torch
 from torch import Tensor
 
 from augserve_pipelines.arguments import shown
+from augserve_pipelines.dispatch import ALL_KINDS
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.parameters import for_kind
 
-__all__ = ["Color", "check_color", "check_fill", "image_color", "values_of"]
+__all__ = ["Color", "Fills", "check_color", "check_fill", "colors", "image_color", "picture_color", "values_of"]
 
 Color: TypeAlias = float | Sequence[float] | None
+Fills: TypeAlias = Color | Mapping[Any, Color]  # of all kinds of input, or by kind
 
 
-def image_color(fill: Any) -> Color:
-    """What a Fill says for images."""
+def colors(fill: Fills) -> Iterator[tuple[tuple[type, ...] | None, Color]]:
+    """The colors of a fill, each with the kinds of input that it is for; None is all kinds.
+
+    For ``calls()``: ``for kinds, color in colors(self.fill): yield Call(pad, {..., "fill": color}, kinds)``.
+    """
+    if not isinstance(fill, Mapping):
+        yield None, fill
+        return
+    groups: dict[object, list[type]] = {}
+    for kind in ALL_KINDS:
+        groups.setdefault(_hashable(for_kind(fill, kind)), []).append(kind)
+    for kinds in groups.values():
+        yield tuple(kinds), for_kind(fill, kinds[0])
+
+
+def image_color(fill: Fills) -> Color:
+    """What a fill says for images."""
     color: Color = for_kind(fill, Tensor)
     return color
+
+
+def picture_color(color: Color, picture: PIL.Image.Image) -> float | tuple[float, ...]:
+    """What Pillow is given for a PIL image, as by torchvision: whole numbers but for the mode F.
+
+    Raises:
+        InvalidInput: a list has neither one value nor one for each channel.
+    """
+    channels = len(picture.getbands())
+    check_color(color, channels)
+    number = float if picture.mode == "F" else int
+    values = tuple(number(value) for value in values_of(color))
+    if channels == 1 and not isinstance(color, Sequence):
+        return values[0]
+    return values * channels if len(values) == 1 else values
 
 
 def values_of(color: Color) -> list[float]:
@@ -58,3 +91,7 @@ def check_fill(color: Color, channels: int, dtype: torch.dtype) -> None:
     if not limits.min <= values[0] <= limits.max:
         name = str(dtype).removeprefix("torch.")
         raise InvalidInput(f"fill {shown(values[0])} does not fit {name}, which holds {limits.min} to {limits.max}")
+
+
+def _hashable(color: Color) -> object:
+    return tuple(color) if isinstance(color, Sequence) else color

@@ -16,10 +16,11 @@ from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Chain, Op, Select, each_row
 from augserve_pipelines.parameters import Center, Degrees, Fill, Flag, WarpInterpolation
-from augserve_pipelines.transforms.affine import from_middle, interval
+from augserve_pipelines.transforms.affine import interval
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import Color, check_color, image_color
-from augserve_pipelines.transforms.warp import Matrix, inverse_matrix, warp_affinely
+from augserve_pipelines.transforms.matrices import Matrix, from_middle, inverse_matrix
+from augserve_pipelines.transforms.warp import warp_affinely
 
 __all__ = ["QuarterTurns", "RandomRotation", "Rotate", "rotate_image"]
 

@@ -15,7 +15,7 @@ from augserve_pipelines.tv_tensors.images import Image, Mask, Video
 from augserve_pipelines.tv_tensors.keypoints import KeyPoints
 from augserve_pipelines.tv_tensors.tv_tensor import TVTensor
 
-__all__ = ["kind_of", "like", "metadata", "wrap"]
+__all__ = ["kind_of", "like", "metadata", "our_class", "wrap"]
 
 _OURS: tuple[type, ...] = (Image, Video, Mask, BoundingBoxes, KeyPoints, TVTensor)
 
@@ -29,6 +29,11 @@ def kind_of(leaf: Any) -> type | None:
     """
     cls: Any = type(leaf)  # to mypy a `type` is not hashable
     return _kind_of_class(cls)
+
+
+def our_class(cls: Any) -> Any:
+    """The class of ours that stands for one of torchvision's; any other class as it is."""
+    return _torchvision_kinds().get(cls, cls)
 
 
 def metadata(leaf: Any) -> dict[str, Any]:
