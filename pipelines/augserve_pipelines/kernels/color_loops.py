@@ -20,7 +20,7 @@ from augserve_pipelines.kernels.compiled import compiled, fma, select
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-_TILE = 1024  # pixels: their floats, 12 KiB, stay in L1
+TILE = 1024  # pixels: their floats, 12 KiB, stay in L1
 
 _ZERO, _ONE, _TWO, _THREE, _FOUR, _FIVE, _SIX = (np.float32(value) for value in range(7))
 _SIXTH = np.float32(1 / 6)
@@ -52,10 +52,10 @@ def invert_from(values: Bytes, first: np.uint8) -> None:
 @compiled
 def gray(pixels: Bytes, interleaved: bool, out: Any) -> None:
     """Write the luminance of every pixel, truncated, to ``out`` of any dtype."""
-    planes = np.empty((3, _TILE), np.float32)
-    for start in range(0, out.size, _TILE):
-        count = min(_TILE, out.size - start)
-        _load(pixels, interleaved, start, count, _ONE, planes)
+    planes = np.empty((3, TILE), np.float32)
+    for start in range(0, out.size, TILE):
+        count = min(TILE, out.size - start)
+        load(pixels, interleaved, start, count, _ONE, planes)
         red, green, blue, part = planes[0], planes[1], planes[2], out[start : start + count]
         for k in range(count):
             part[k] = np.int32(_luminance(red[k], green[k], blue[k]))
@@ -64,31 +64,31 @@ def gray(pixels: Bytes, interleaved: bool, out: Any) -> None:
 @compiled
 def saturate(pixels: Bytes, interleaved: bool, factor: np.float32, rest: np.float32) -> None:
     """Blend every pixel with its truncated luminance."""
-    planes = np.empty((3, _TILE), np.float32)
-    for start in range(0, pixels.size // 3, _TILE):
-        count = min(_TILE, pixels.size // 3 - start)
-        _load(pixels, interleaved, start, count, _ONE, planes)
+    planes = np.empty((3, TILE), np.float32)
+    for start in range(0, pixels.size // 3, TILE):
+        count = min(TILE, pixels.size // 3 - start)
+        load(pixels, interleaved, start, count, _ONE, planes)
         _saturate_planes(planes, count, factor, rest)
-        _store(planes, interleaved, start, count, _ONE, pixels)
+        store(planes, interleaved, start, count, _ONE, pixels)
 
 
 @compiled
 def shift_hue(pixels: Bytes, interleaved: bool, shift: np.float32) -> None:
     """Turn the hue of every pixel by ``shift`` of the circle."""
-    planes = np.empty((3, _TILE), np.float32)
-    for start in range(0, pixels.size // 3, _TILE):
-        count = min(_TILE, pixels.size // 3 - start)
-        _load(pixels, interleaved, start, count, _TO_UNIT, planes)
+    planes = np.empty((3, TILE), np.float32)
+    for start in range(0, pixels.size // 3, TILE):
+        count = min(TILE, pixels.size // 3 - start)
+        load(pixels, interleaved, start, count, _TO_UNIT, planes)
         _to_hsv(planes, 0, count)
         _to_rgb(planes, 0, count, shift)
-        _store(planes, interleaved, start, count, _FROM_UNIT, pixels)
+        store(planes, interleaved, start, count, _FROM_UNIT, pixels)
 
 
 @compiled
 def shift_hue_planes(planes: Floats, shift: np.float32) -> None:
     """The same for floats ``[3, n]``, red, green and blue in [0, 1]."""
-    for start in range(0, planes.shape[1], _TILE):
-        stop = min(start + _TILE, planes.shape[1])
+    for start in range(0, planes.shape[1], TILE):
+        stop = min(start + TILE, planes.shape[1])
         _to_hsv(planes, start, stop)
         _to_rgb(planes, start, stop, shift)
 
@@ -165,7 +165,7 @@ def _saturate_planes(planes: Floats, count: int, factor: np.float32, rest: np.fl
 
 
 @compiled
-def _load(pixels: Bytes, interleaved: bool, start: int, count: int, scale: np.float32, planes: Floats) -> None:
+def load(pixels: Bytes, interleaved: bool, start: int, count: int, scale: np.float32, planes: Floats) -> None:
     red, green, blue = planes[0], planes[1], planes[2]
     if interleaved:
         part = pixels[3 * start : 3 * (start + count)]
@@ -182,7 +182,7 @@ def _load(pixels: Bytes, interleaved: bool, start: int, count: int, scale: np.fl
 
 
 @compiled
-def _store(planes: Floats, interleaved: bool, start: int, count: int, scale: np.float32, pixels: Bytes) -> None:
+def store(planes: Floats, interleaved: bool, start: int, count: int, scale: np.float32, pixels: Bytes) -> None:
     red, green, blue = planes[0], planes[1], planes[2]
     if interleaved:
         part = pixels[3 * start : 3 * (start + count)]
