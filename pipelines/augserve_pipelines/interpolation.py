@@ -21,6 +21,12 @@ class InterpolationMode(Enum):
     HAMMING = "hamming"
     LANCZOS = "lanczos"
 
+    @property
+    def pillow(self) -> int:
+        """Pillow's number for it; it has one nearest."""
+        mode = InterpolationMode.NEAREST if self is InterpolationMode.NEAREST_EXACT else self
+        return next(number for number, known in _PILLOW.items() if known is mode)
+
     @classmethod
     def _missing_(cls, value: object) -> InterpolationMode | None:
         if type(value) is int:  # not True
