@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from augserve_pipelines.errors import ShapesDiffer
 from augserve_pipelines.frames import IntArray
+
+if TYPE_CHECKING:
+    from augserve_pipelines.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,12 @@ class Block:
 class Batch(Sequence[Tensor]):
     """N samples; ``batch[i]`` is sample ``i``, ``[C, h, w]``, a view of the block that holds it.
 
-    ``seeds`` are the seeds the samples were drawn with.
+    ``seeds`` are the seeds the samples were drawn with, ``records`` what was done to each, where that was asked for.
     """
 
     def __init__(self, blocks: Sequence[Block], seeds: Sequence[int] = ()) -> None:
         self.seeds = list(seeds)
+        self.records: Sequence[Record] = ()
         self._blocks: tuple[Block, ...] | None = tuple(blocks)
         self._views: list[Tensor] | None = None
         self._length = sum(len(block.rows) for block in blocks)

@@ -14,27 +14,13 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from augserve_pipelines.arguments import UNSUITABLE, nearest, shown, words_of
+from augserve_pipelines.dtypes import DTYPES
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, Video
 from augserve_pipelines.tv_tensors.interop import our_class
 
 __all__ = ["DTYPES", "KINDS", "DtypeName", "Items", "Modes", "PerKind", "Steps", "for_kind", "is_steps"]
 
-DTYPES: Mapping[str, torch.dtype] = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (
-        torch.uint8,
-        torch.int8,
-        torch.int16,
-        torch.int32,
-        torch.int64,
-        torch.uint16,
-        torch.float16,
-        torch.bfloat16,
-        torch.float32,
-        torch.float64,
-    )
-}
 # The kinds of input that a parameter can be given for, one by one, under the names used in YAML.
 KINDS: Mapping[str, type] = {
     "Tensor": torch.Tensor,

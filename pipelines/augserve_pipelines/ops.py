@@ -15,6 +15,7 @@ from torch import Tensor
 from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.dispatch import Call
 from augserve_pipelines.frames import Frames
+from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.tv_tensors.interop import like
 
@@ -41,6 +42,10 @@ class Op:
     def calls(self) -> Iterator[Call]:
         """What an op of one row is, as calls of functionals: for any leaf of the sample, and for its record."""
         raise TypeError(f"{type(self).__name__} does not say what it calls")
+
+    def with_parity(self, parity: Parity) -> Op:
+        """The op told whose bytes to give, where it resizes."""
+        return self
 
     def parts(self) -> Op | None:
         """The op that pixels may go through instead, where fusion knows more of it; None: this one."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -20,11 +22,15 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Chain, Op, Select
-from augserve_pipelines.plan import Plan, plan
-from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.containers import Compose
+from augserve_pipelines.ops import Chain, Op, Select, after
+from augserve_pipelines.plan import Plan, plan, with_parity
+from augserve_pipelines.records import Record
+from augserve_pipelines.samples import Sample, frames_of
+from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
+from augserve_pipelines.transforms.base import Transform, is_batched
+from augserve_pipelines.transforms.containers import Compose, Identity
 from augserve_pipelines.transforms.conversion import CastTo
+from augserve_pipelines.tv_tensors.interop import kind_of
 
 # What `signature` draws for: sizes a photograph may have, each under many seeds.
 _PROBE_SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))
@@ -71,7 +77,9 @@ class Pipeline:
         self.name = name
         self.description = description
         self.input = InputRule() if input is None else input
-        self._compose = Compose(self.transforms)
+        alone = list(itertools.takewhile(lambda step: not is_batched(step), self.transforms))
+        self._alone = Compose(alone) if alone else Identity()
+        self._together = Compose(self.transforms[len(alone) :]) if len(alone) < len(self.transforms) else None
         self._cast: torch.dtype | None = None
 
     @classmethod
@@ -86,42 +94,132 @@ class Pipeline:
             found.transforms, parity=found.parity, name=found.name, description=found.description, input=found.input
         )
 
+    @overload
     def __call__(
         self,
-        images: Sequence[Tensor],
+        samples: Sequence[Tensor],
         seeds: Sequence[int] | None = None,
         *,
         device: torch.device | str | None = None,
         chunk: int | None = None,
-    ) -> Batch:
-        """Run the pipeline over N images.
+        records: bool = False,
+    ) -> Batch: ...
+    @overload
+    def __call__(
+        self,
+        samples: Sequence[Any],
+        seeds: Sequence[int] | None = None,
+        *,
+        device: torch.device | str | None = None,
+        chunk: int | None = None,
+        records: bool = False,
+    ) -> Samples: ...
+    def __call__(
+        self,
+        samples: Sequence[Any],
+        seeds: Sequence[int] | None = None,
+        *,
+        device: torch.device | str | None = None,
+        chunk: int | None = None,
+        records: bool = False,
+    ) -> Any:
+        """Run the pipeline over N samples.
 
         Args:
-            images: tensors ``[C, H, W]``, of any sizes; uint8 as decoded, or floats in [0, 1]. They are not changed.
-            seeds: a seed for each image, 0 to 2**64 - 1. Absent: fresh ones, which the batch keeps.
+            samples: images ``[C, H, W]``, of any sizes; uint8 as decoded, or floats in [0, 1]. Or nested structures of
+                images, videos, masks, boxes and key points (see ``augserve_pipelines.tv_tensors``) and of anything
+                else, which stays as it is; PIL images in them become tensors. Nothing is changed in place.
+            seeds: a seed for each sample, 0 to 2**64 - 1. Absent: fresh ones, which the result keeps. What acts on a
+                whole batch (MixUp, CutMix) draws with the seed after the last one.
             device: where to run. Absent: where the images lie.
             chunk: how many samples to take through the pipeline at once on the CPU; it changes no byte.
+            records: whether to keep what was done to each sample.
 
         Returns:
-            The results in the order of the images.
+            The results in the order of the samples: a Batch of images, or the same structures as were given.
 
         Raises:
-            InvalidInput: images or seeds that cannot be run, such as an image smaller than its crop.
+            InvalidInput: samples or seeds that cannot be run, such as an image smaller than its crop.
         """
-        seeds = [secrets.randbits(32) for _ in images] if seeds is None else [int(seed) for seed in seeds]
-        _check(images, seeds)
+        seeds = [secrets.randbits(32) for _ in samples] if seeds is None else [int(seed) for seed in seeds]
+        _check_seeds(samples, seeds)
+        if self.batched or not all(isinstance(sample, Tensor) and kind_of(sample) is Tensor for sample in samples):
+            return self._run_structures(samples, seeds, device, chunk, records)
+        _check_images(samples)
         if device is not None:
-            images = [image.to(device, non_blocking=True) for image in images]
-        batch = executor.run(self.plan(Frames.of(images), seeds), images, chunk)
+            samples = [image.to(device, non_blocking=True) for image in samples]
+        frames = Frames.of(samples)
+        op = self._draw(frames, seeds)
+        batch = executor.run(plan(op, frames), samples, chunk)
         batch.seeds = seeds
+        if records:
+            batch.records = self._records(op, frames, seeds)
         return batch
 
+    @property
+    def batched(self) -> bool:
+        """Whether some steps act on a whole batch: MixUp, CutMix."""
+        return self._together is not None
+
+    @property
+    def per_sample(self) -> Pipeline:
+        """The pipeline without the steps from the first one on that acts on a whole batch."""
+        other = copy.copy(self)
+        other._together = None
+        return other
+
+    def mix(self, samples: Sequence[Any], seed: int) -> Samples:
+        """The steps that act on a whole batch, and those after them, over the results of ``per_sample``.
+
+        Args:
+            samples: the results of one batch: structures of one image each, all of one shape, and of labels.
+            seed: of what these steps draw, once for the batch.
+
+        Raises:
+            InvalidInput: the samples do not make a batch.
+        """
+        if self._together is None:
+            return Samples(samples)
+        batch = collated([Sample.of(sample) for sample in samples])
+        for transform in self._together.steps():
+            transform.check_sample(batch)
+        op = self._together.draw(Lanes([seed]), frames_of([batch]))
+        return Samples(separated(op.leaves(batch), len(samples)))
+
     def plan(self, frames: Frames, seeds: Sequence[int]) -> Plan:
-        """Draw for samples of these frames and fuse what was drawn, before a pixel is read."""
-        op = self._compose.draw(Lanes(seeds), frames)
+        """Draw for images of these frames and fuse what was drawn, before a pixel is read."""
+        return plan(self._draw(frames, seeds), frames)
+
+    def _draw(self, frames: Frames, seeds: Sequence[int], *, probing: bool = False) -> Op:
+        op = with_parity(self._alone.draw(Lanes(seeds, probing=probing), frames), self.parity)
         if self._cast is not None:
             op = Chain((op, _cast_of_floats(op.frames(frames), self._cast)))
-        return plan(op, frames, self.parity)
+        return op
+
+    def _run_structures(
+        self,
+        values: Sequence[Any],
+        seeds: Sequence[int],
+        device: torch.device | str | None,
+        chunk: int | None,
+        records: bool,
+    ) -> Samples:
+        samples = read_samples(values, device)
+        for transform in self._alone.steps():
+            for sample in samples:
+                transform.check_sample(sample)
+        frames = frames_of(samples)
+        op = self._draw(frames, seeds)
+        done = run_samples(op, samples, after(op, frames), plan, chunk)
+        results = Samples([sample.value() for sample in done], seeds)
+        if self.batched:
+            results = replace(self.mix(results, (seeds[-1] + 1) % (1 << 64)), seeds=list(seeds))
+        return replace(results, records=self._records(op, frames, seeds)) if records else results
+
+    def _records(self, op: Op, frames: Frames, seeds: Sequence[int]) -> list[Record]:
+        sizes = zip(frames.heights.tolist(), frames.widths.tolist(), strict=True)
+        rows = zip(seeds, sizes, strict=True)
+        return [Record.of(op[np.array([i])].calls(), size, seed) for i, (seed, size) in enumerate(rows)]
 
     def giving(self, dtype: torch.dtype) -> Pipeline:
         """The same pipeline, of the same name and fingerprint, with results of floats cast to another dtype of floats.
@@ -150,7 +248,8 @@ class Pipeline:
         Raises:
             InvalidInput: the pipeline cannot run on photographs at all.
         """
-        outputs = self.plan(_probe(1 if self.input.mode == "L" else 3), range(len(_PROBE_SIZES) * _PROBE_SEEDS)).outputs
+        frames = _probe(1 if self.input.mode == "L" else 3)
+        outputs = self._draw(frames, range(len(frames)), probing=True).frames(frames)
         dtypes = {str(dtype).removeprefix("torch.") for dtype in outputs.dtypes}
         return OutputSignature(
             dtype=dtypes.pop() if len(dtypes) == 1 else None,
@@ -161,7 +260,7 @@ class Pipeline:
 
 
 def _cast_of_floats(frames: Frames, dtype: torch.dtype) -> Op:
-    floats = np.array([present.is_floating_point for present in frames.dtypes], bool)
+    floats = np.array([present is not None and present.is_floating_point for present in frames.dtypes], bool)
     return Select(floats, CastTo(dtype, scale=False))
 
 
@@ -176,13 +275,17 @@ def _same(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:
     return int(values[0]) if (values == values[0]).all() else None
 
 
-def _check(images: Sequence[Tensor], seeds: Sequence[int]) -> None:
-    if len(images) != len(seeds):
-        raise InvalidInput(f"{len(images)} images and {len(seeds)} seeds: one seed for each image is needed")
+def _check_images(images: Sequence[Tensor]) -> None:
     for index, image in enumerate(images):
-        if not isinstance(image, Tensor) or image.ndim != 3 or 0 in image.shape:
-            got = f"a tensor of shape {[*image.shape]}" if isinstance(image, Tensor) else type(image).__name__
-            raise InvalidInput(f"image {index} is {got}; a tensor [C, H, W] with no empty side is needed")
+        if image.ndim != 3 or 0 in image.shape:
+            raise InvalidInput(
+                f"image {index} is a tensor of shape {[*image.shape]}; a tensor [C, H, W] with no empty side is needed"
+            )
+
+
+def _check_seeds(samples: Sequence[Any], seeds: Sequence[int]) -> None:
+    if len(samples) != len(seeds):
+        raise InvalidInput(f"{len(samples)} samples and {len(seeds)} seeds: one seed for each sample is needed")
     for index, seed in enumerate(seeds):
         if not 0 <= seed < 1 << 64:
             raise InvalidInput(f"seed {index} is {seed}; 0 to 2**64 - 1 is allowed")

@@ -25,10 +25,9 @@ class Plan:
     outputs: Frames
 
 
-def plan(op: Op, frames: Frames, parity: Parity = "torchvision") -> Plan:
-    """Flatten what was drawn, give resizes their parity, and merge neighbours."""
-    ops = [with_parity(step, parity) for step in flat(op)]
-    return Plan(tuple(fuse(ops, frames)), frames, op.frames(frames))
+def plan(op: Op, frames: Frames) -> Plan:
+    """Flatten what was drawn, and merge neighbours."""
+    return Plan(tuple(fuse(list(flat(op)), frames)), frames, op.frames(frames))
 
 
 def flat(op: Op) -> Iterator[Op]:
@@ -55,12 +54,12 @@ def flat(op: Op) -> Iterator[Op]:
 def with_parity(op: Op, parity: Parity) -> Op:
     """The op with the resizes in it told whose bytes to give."""
     match op:
-        case ResizeTo():
-            return replace(op, parity=parity)
+        case Chain(ops):
+            return Chain(tuple(with_parity(step, parity) for step in ops))
         case Select(rows, inner):
             return Select(rows, with_parity(inner, parity))
         case _:
-            return op
+            return op.with_parity(parity)
 
 
 def fuse(ops: list[Op], frames: Frames) -> list[Op]:

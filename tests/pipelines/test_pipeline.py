@@ -98,7 +98,7 @@ def test_images_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("images", "seeds", "message"),
     [
-        ([torch.zeros(3, 4, 4)], [1, 2], "1 images and 2 seeds"),
+        ([torch.zeros(3, 4, 4)], [1, 2], "1 samples and 2 seeds"),
         ([torch.zeros(4, 4)], [0], r"image 0 is a tensor of shape \[4, 4\]"),
         ([torch.zeros(3, 0, 4)], [0], "no empty side"),
         (["photo.jpg"], [0], "image 0 is str"),

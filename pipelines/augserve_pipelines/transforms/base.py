@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -34,6 +34,8 @@ class Transform(nn.Module):
     """The kinds of input that change; others come back as they are."""
     one_size: ClassVar[bool] = False
     """Whether inputs of several sizes are refused, because the draw depends on the size."""
+    batched: ClassVar[bool] = False
+    """Whether it acts on a whole batch of collated samples, such as MixUp."""
     transformed_types: ClassVar[tuple[type, ...]] = TRANSFORMED
     """Types of inputs that are looked at."""
 
@@ -46,6 +48,10 @@ class Transform(nn.Module):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         """The op for N samples: one row each, drawn from the sample's own lane, in torchvision's order of draws."""
         raise NotImplementedError(f"{type(self).__name__} does not define draw()")
+
+    def steps(self) -> Sequence[Transform]:
+        """The transforms that this one is made of."""
+        return ()
 
     def check_sample(self, sample: Sample) -> None:
         """Refuse a sample that the transform does not act on as a whole, whatever is drawn.
@@ -96,6 +102,11 @@ class Transform(nn.Module):
     def extra_repr(self) -> str:
         plain = (bool, int, float, str, tuple, list, torch.dtype)
         return ", ".join(f"{name}={value}" for name, value in self.arguments.items() if isinstance(value, plain))
+
+
+def is_batched(transform: Transform) -> bool:
+    """Whether a transform, or one that it is made of, acts on a whole batch."""
+    return transform.batched or any(is_batched(child) for child in transform.steps())
 
 
 class RandomTransform(Transform):

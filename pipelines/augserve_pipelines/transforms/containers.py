@@ -26,6 +26,9 @@ class Compose(Transform):
         super().__init__()
         self.transforms = transforms
 
+    def steps(self) -> Sequence[Transform]:
+        return self.transforms
+
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         return draw_in_order(self.transforms, lanes, frames)
 
@@ -59,6 +62,9 @@ class RandomApply(RandomTransform):
         self.transforms = transforms
         self.p = p
 
+    def steps(self) -> Sequence[Transform]:
+        return self.transforms
+
     def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
         return draw_in_order(self.transforms, lanes, frames)
 
@@ -88,6 +94,9 @@ class RandomChoice(Transform):
         self.transforms = transforms
         self.p = [weight / sum(weights) for weight in weights]
 
+    def steps(self) -> Sequence[Transform]:
+        return self.transforms
+
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         return draw_one_each(self.transforms, self._picks(lanes), lanes, frames)
 
@@ -113,6 +122,9 @@ class RandomOrder(Transform):
     def __init__(self, transforms: Transforms) -> None:
         super().__init__()
         self.transforms = transforms
+
+    def steps(self) -> Sequence[Transform]:
+        return self.transforms
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         order = lanes.permutation(len(self.transforms))  # [N, steps]

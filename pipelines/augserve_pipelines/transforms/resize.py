@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ class ResizeTo(Op):
 
     def frames(self, frames: Frames) -> Frames:
         return frames.resized(self.height, self.width)
+
+    def with_parity(self, parity: Parity) -> ResizeTo:
+        return replace(self, parity=parity)
 
     def image(self, x: Tensor) -> Tensor:
         size = int(self.height[0]), int(self.width[0])

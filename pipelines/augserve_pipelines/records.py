@@ -1,0 +1,199 @@
+"""What was done to one sample: the calls with what was drawn for them, to read, to replay and to invert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from augserve_pipelines import record_values
+from augserve_pipelines.dispatch import ALL_KINDS, FUNCTIONALS, Call, Functional
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.samples import Sample
+from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints
+
+__all__ = ["Record"]
+
+VERSION = 1
+MOST_OPERATIONS = 200
+KINDS: Mapping[str, type] = {kind.__name__: kind for kind in ALL_KINDS}
+
+Matrix = NDArray[np.float64]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The calls of functionals that one sample went through.
+
+    ``matrix`` takes points of the input, (x, y, 1) in continuous pixels from the upper left corner, as the coordinates
+    of boxes are, to points of the output. Key points count pixels from the middle of the first: ``keypoints_matrix`` is
+    theirs, which differs where a sample was mirrored. Both are None where no matrix says where pixels went: elastic
+    maps, five crops.
+    """
+
+    seed: int | None
+    input_size: Size
+    output_size: Size
+    calls: tuple[Call, ...]
+    matrix: Matrix | None  # [3, 3]
+    keypoints_matrix: Matrix | None  # [3, 3]
+
+    @classmethod
+    def of(cls, calls: Iterable[Call], input_size: Size, seed: int | None = None) -> Record:
+        """The record of calls on a sample of this (height, width).
+
+        Raises:
+            InvalidInput: the calls cannot follow one another.
+        """
+        done = tuple(calls)
+        matrix: Matrix | None = np.eye(3)
+        points: Matrix | None = np.eye(3)
+        size = input_size
+        for call in done:
+            step, points_step, size = _geometry(call, size)
+            matrix, points = _product(step, matrix), _product(points_step, points)
+        return cls(seed, input_size, size, done, matrix, points)
+
+    def replay(self, value: Any) -> Any:
+        """Do the same to another image, mask, boxes, or a structure of these, of the same size.
+
+        Raises:
+            InvalidInput: the calls cannot act on it.
+        """
+        sample = Sample.of(value)
+        for call in self.calls:
+            try:
+                sample = sample.mapped(call)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise InvalidInput(f"{call.functional.name} cannot be replayed: {error}") from error
+        return sample.value()
+
+    def invert(self, leaf: Tensor) -> Tensor:
+        """Where key points or boxes of the output are in the input.
+
+        Args:
+            leaf: KeyPoints, or BoundingBoxes of any format that is not rotated; the corners of boxes are mapped, and
+                the result is what holds them.
+
+        Raises:
+            InvalidInput: no matrix says so, or it is of another kind.
+        """
+        if isinstance(leaf, KeyPoints):
+            points = _mapped(self._inverse(self.keypoints_matrix), leaf.as_subclass(Tensor))
+            return KeyPoints(points, canvas_size=self.input_size)
+        if isinstance(leaf, BoundingBoxes):
+            return self._invert_boxes(leaf)
+        raise InvalidInput(f"key points and boxes can be mapped back, not {type(leaf).__name__}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The record in plain values, as ``from_json`` reads it."""
+        same = self.matrix is None or np.array_equal(self.matrix, self.keypoints_matrix)  # type: ignore[arg-type]
+        return {
+            "version": VERSION,
+            "seed": self.seed,
+            "input_size": list(self.input_size),
+            "output_size": list(self.output_size),
+            "matrix": None if self.matrix is None else self.matrix.tolist(),
+            **({} if same or self.keypoints_matrix is None else {"keypoints_matrix": self.keypoints_matrix.tolist()}),
+            "operations": [_written(call) for call in self.calls],
+        }
+
+    @classmethod
+    def from_json(cls, document: Any, *, most_pixels: int | None = None) -> Record:
+        """The record of plain values, whoever wrote them: sizes and matrices are computed from the operations.
+
+        Args:
+            document: what ``to_json`` gave.
+            most_pixels: the most that any step of it may give.
+
+        Raises:
+            InvalidInput: it is no record; the message says where, and what is allowed.
+        """
+        content = record_values.checked(document, VERSION)
+        if len(content["operations"]) > MOST_OPERATIONS:
+            raise InvalidInput(f"a record has at most {MOST_OPERATIONS} operations, this has more")
+        calls = [_read(one, f"operations[{place}]") for place, one in enumerate(content["operations"])]
+        height, width = content["input_size"]
+        if most_pixels is not None:
+            _check_sizes(calls, (height, width), most_pixels)
+        return cls.of(calls, (height, width), content["seed"])
+
+    def _invert_boxes(self, boxes: BoundingBoxes) -> Tensor:
+        from augserve_pipelines.kernels.boxes import convert_bounding_box_format
+
+        corners = convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(Tensor)
+        x1, y1, x2, y2 = corners.double().unbind(-1)
+        points = torch.stack([torch.stack(pair, -1) for pair in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))], -2)
+        moved = _mapped(self._inverse(self.matrix), points)  # [N, 4, 2]
+        hull = torch.cat([moved.amin(-2), moved.amax(-2)], -1)
+        upright = BoundingBoxes(hull, format="XYXY", canvas_size=self.input_size, clamping_mode=boxes.clamping_mode)
+        return convert_bounding_box_format(upright, new_format=boxes.format)
+
+    def _inverse(self, matrix: Matrix | None) -> Matrix:
+        if matrix is None:
+            raise InvalidInput("the record has no matrix: elastic maps and five crops cannot be inverted")
+        if abs(np.linalg.det(matrix)) < 1e-12:
+            raise InvalidInput("the record's matrix has no inverse")
+        return np.linalg.inv(matrix).astype(np.float64, copy=False)
+
+
+def _geometry(call: Call, size: Size) -> tuple[Matrix | None, Matrix | None, Size]:
+    own = call.functional
+    if own.geometry is None or own.index_geometry is None:
+        return np.eye(3), np.eye(3), size
+    try:
+        matrix, after = own.geometry(*size, **call.arguments)
+        points, _ = own.index_geometry(*size, **call.arguments)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise InvalidInput(f"{own.name} cannot act on {size[0]} x {size[1]} pixels: {error}") from error
+    return matrix, points, (int(after[0]), int(after[1]))
+
+
+def _product(step: Matrix | None, before: Matrix | None) -> Matrix | None:
+    return None if step is None or before is None else step @ before
+
+
+def _mapped(matrix: Matrix, points: Tensor) -> Tensor:
+    """Points ``[..., 2]`` through a projective map, in float64."""
+    own = torch.from_numpy(matrix)
+    moved = points.double() @ own[:, :2].T + own[:, 2]
+    return moved[..., :2] / moved[..., 2:]
+
+
+def _check_sizes(calls: Sequence[Call], size: Size, most_pixels: int) -> None:
+    for call in calls:
+        *_, size = _geometry(call, size)
+        if size[0] < 1 or size[1] < 1 or size[0] * size[1] > most_pixels:
+            raise InvalidInput(
+                f"{call.functional.name} gives {size[0]} x {size[1]} pixels; 1 to {most_pixels} are allowed"
+            )
+
+
+def _written(call: Call) -> dict[str, Any]:
+    arguments = {name: record_values.written(value) for name, value in call.arguments.items()}
+    kinds = {} if call.kinds is None else {"kinds": [kind.__name__ for kind in call.kinds]}
+    return {"name": call.functional.name, "arguments": arguments, **kinds}
+
+
+def _read(document: Mapping[str, Any], place: str) -> Call:
+    own = _functional(document["name"], place)
+    arguments = record_values.arguments(own, document["arguments"], f"{place}.{own.name}")
+    kinds = document.get("kinds")
+    if kinds is None:
+        return Call(own, arguments)
+    unknown = [name for name in kinds if name not in KINDS]
+    if unknown:
+        raise InvalidInput(f"{place}.kinds: {unknown[0]!r} is no kind of input; allowed: {', '.join(KINDS)}")
+    return Call(own, arguments, tuple(KINDS[name] for name in kinds))
+
+
+def _functional(name: str, place: str) -> Functional:
+    if name not in FUNCTIONALS:
+        raise InvalidInput(f"{place}: no operation is named {name[:80]!r}")
+    return FUNCTIONALS[name]
