@@ -4,6 +4,12 @@ from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.transforms.affine import RandomAffine
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 from augserve_pipelines.transforms.blur import GaussianBlur
+from augserve_pipelines.transforms.bounding_boxes import (
+    ClampBoundingBoxes,
+    ConvertBoundingBoxFormat,
+    SanitizeBoundingBoxes,
+    SetClampingMode,
+)
 from augserve_pipelines.transforms.color import ColorJitter
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import Normalize, ToDtype, ToImage
@@ -11,6 +17,7 @@ from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomRes
 from augserve_pipelines.transforms.erasing import RandomErasing
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
 from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale
+from augserve_pipelines.transforms.keypoints import ClampKeyPoints, SanitizeKeyPoints
 from augserve_pipelines.transforms.pad import Pad
 from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
 from augserve_pipelines.transforms.resize import Resize
@@ -18,8 +25,11 @@ from augserve_pipelines.transforms.rotation import RandomRotation
 
 __all__ = [
     "CenterCrop",
+    "ClampBoundingBoxes",
+    "ClampKeyPoints",
     "ColorJitter",
     "Compose",
+    "ConvertBoundingBoxFormat",
     "GaussianBlur",
     "Grayscale",
     "Identity",
@@ -42,6 +52,9 @@ __all__ = [
     "RandomTransform",
     "RandomVerticalFlip",
     "Resize",
+    "SanitizeBoundingBoxes",
+    "SanitizeKeyPoints",
+    "SetClampingMode",
     "ToDtype",
     "ToImage",
     "Transform",
