@@ -127,7 +127,7 @@ NEAREST, NEAREST_EXACT = InterpolationMode.NEAREST, InterpolationMode.NEAREST_EX
 BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 Interpolation = Annotated[ModeLike, Modes(tuple(InterpolationMode)), MODES]
 ResizeInterpolation = Annotated[ModeLike, Modes((NEAREST, NEAREST_EXACT, BILINEAR, BICUBIC)), MODES]
-WarpInterpolation = Annotated[ModeLike, Modes((NEAREST, BILINEAR)), MODES]
+WarpInterpolation = Annotated[ModeLike, Modes((NEAREST, NEAREST_EXACT, BILINEAR, BICUBIC)), MODES]
 
 Dtype = Annotated[torch.dtype, DtypeName(), Words("a dtype", example="float32")]
 DtypeOrMapping = Annotated[

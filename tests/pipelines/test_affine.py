@@ -17,7 +17,7 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.transforms import Normalize, RandomAffine, ToDtype
 from augserve_pipelines.transforms.affine import affine_image
-from augserve_pipelines.transforms.matrices import inverse_matrix
+from augserve_pipelines.transforms.matrices import Affinity
 from augserve_pipelines.transforms.warp import by_products, by_sums
 from factories import SIZES, make_noise
 from oracle import tv_functional, v2
@@ -137,7 +137,7 @@ def pixel_centers(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (9, 8), (30, 21), (224, 224), (213, 407)])
 def test_the_two_ways_to_compute_points(size: tuple[int, int]) -> None:
-    theta = torch.tensor([inverse_matrix(20.0 * i, (i, 2 - i), 0.8, (3.0, i), (i, 1.5)) for i in range(4)])
+    theta = torch.tensor([Affinity(20.0 * i, (i, 2 - i), 0.8, (3.0, i)).inverse((i, 1.5)) for i in range(4)])
     steps = theta.transpose(1, 2) / torch.tensor([0.5 * size[1], 0.5 * size[0]])
     centers = pixel_centers(size)
     products, sums = by_products(steps, *centers), by_sums(steps, *centers)
@@ -151,7 +151,7 @@ def test_the_two_ways_to_compute_points(size: tuple[int, int]) -> None:
 def test_points_by_products_give_the_bytes_of_torchvision() -> None:
     size = (97, 131)
     image = make_noise(size, torch.float32)
-    matrix = inverse_matrix(33.0, (3, -4), 1.3, (7.0, 5.0), (0.0, 0.0))
+    matrix = Affinity(33.0, (3, -4), 1.3, (7.0, 5.0)).inverse((0.0, 0.0))
     steps = torch.tensor([matrix]).transpose(1, 2) / torch.tensor([0.5 * size[1], 0.5 * size[0]])
     points = by_products(steps, *pixel_centers(size)).permute(0, 2, 3, 1)
     sampled = torch.nn.functional.grid_sample(image[None], points, padding_mode="zeros", align_corners=False)
@@ -196,7 +196,7 @@ def test_a_fill_of_the_wrong_length_is_refused() -> None:
         ({"degrees": 1, "translate": 0.1}, "two numbers"),
         ({"degrees": 1, "scale": (0, 1)}, "0 is not greater than 0"),
         ({"degrees": 1, "shear": (1, 2, 3)}, r"four \[low, high, low, high\]"),
-        ({"degrees": 1, "interpolation": "bicubic"}, "allowed: nearest, bilinear"),
+        ({"degrees": 1, "interpolation": "lanczos"}, "allowed: nearest, nearest-exact, bilinear, bicubic"),
         ({"degrees": 1, "center": (1,)}, "two numbers"),
     ],
 )

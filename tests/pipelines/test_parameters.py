@@ -152,8 +152,8 @@ def test_what_torchvision_takes_is_taken(given: Mapping[str, Any], expected: obj
         ),
         ({"fill": {"others": "red"}}, "fill[others]: 'red' is not a number or a list of numbers or null"),
         (
-            {"warp_interpolation": "bicubic"},
-            "warp_interpolation: 'bicubic' is not supported here; allowed: nearest, bilinear",
+            {"warp_interpolation": "box"},
+            "warp_interpolation: 'box' is not supported here; allowed: nearest, nearest-exact, bilinear, bicubic",
         ),
         (
             {"dtype": torch.complex64},

@@ -13,6 +13,7 @@ from augserve_pipelines import Pipeline
 from augserve_pipelines.batch import Batch
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
+from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import merged
 from augserve_pipelines.transforms import RandomRotation
@@ -120,7 +121,7 @@ def test_leading_dimensions(angle: float) -> None:
 @pytest.mark.parametrize("turns", [[0, 2, 2, 0], [1, 3, 3, 1], [2, 2, 2, 2]])
 def test_samples_with_turns_of_their_own(turns: list[int]) -> None:
     images = [make_noise((12, 10), seed=seed) for seed in range(4)]
-    op = QuarterTurns(np.array(turns))
+    op = QuarterTurns(90.0 * np.array(turns), InterpolationMode.NEAREST, fill=None, expand=True, center=None)
     batch = op.run(merged(Batch.of(images).blocks))
     assert op.frames(Frames.of(images)).keys() == Frames.of(list(batch)).keys()
     for image, turn, result in zip(images, turns, batch, strict=True):
@@ -169,7 +170,7 @@ def test_a_fill_of_the_wrong_length_is_refused_where_it_is_used() -> None:
         ({"degrees": -1}, "-1 is less than 0"),
         ({"degrees": (3, 1)}, "3 is greater than 1"),
         ({"degrees": (3, 4, 5)}, "a number or two numbers"),
-        ({"degrees": 1, "interpolation": "bicubic"}, "allowed: nearest, bilinear"),
+        ({"degrees": 1, "interpolation": "lanczos"}, "allowed: nearest, nearest-exact, bilinear, bicubic"),
         ({"degrees": 1, "center": (1,)}, "two numbers"),
         ({"degrees": 1, "expand": 1}, "true or false"),
     ],

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 from torch import Tensor
 
+from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import Center, Degrees, Fill, ScaleRange, Shear, Translate, WarpInterpolation
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.fill import Color, check_color, image_color
-from augserve_pipelines.transforms.matrices import from_middle, inverse_matrix
-from augserve_pipelines.transforms.warp import warp_affinely
+from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, colors, image_colors
+from augserve_pipelines.transforms.matrices import Affinity, Projective, Size, from_middle, middle, projective
+from augserve_pipelines.transforms.warp import check_mode, check_warp, transformed_picture, warp_affinely, warp_mask
+from augserve_pipelines.transforms.warp_boxes import Move, affine_move, move_boxes, move_keypoints
+from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode
 
-__all__ = ["AffineMap", "RandomAffine", "affine_image", "interval"]
+__all__ = [
+    "AffineMap",
+    "RandomAffine",
+    "affine",
+    "affine_bounding_boxes",
+    "affine_image",
+    "affine_keypoints",
+    "affine_mask",
+    "affine_picture",
+    "interval",
+]
 
 FloatArray = NDArray[np.float32]
 
@@ -49,19 +64,123 @@ def affine_image(
             None is the middle.
 
     Raises:
-        InvalidInput: ``fill`` has neither one value nor one for each channel.
+        InvalidInput: ``fill`` has neither one value nor one for each channel, or an argument is out of its range.
     """
-    channels, height, width = image.shape[-3:]
-    check_color(fill, channels)
-    shears = [shear, 0.0] if isinstance(shear, int | float) else [shear[0], shear[-1]]
-    matrix = inverse_matrix(angle, translate, scale, shears, from_middle(center, height, width))
-    mode = InterpolationMode(interpolation)
-    return warp_affinely(image.unsqueeze(0), [matrix], (height, width), mode, fill).squeeze(0)
+    size = image.shape[-2], image.shape[-1]
+    matrix = Affinity.of(angle, translate, scale, shear).inverse(from_middle(center, *size))
+    mode = check_warp(image, interpolation, fill)
+    return warp_affinely(image.unsqueeze(0), [matrix], size, mode, [fill]).squeeze(0)
 
 
-def interval(bounds: float | Sequence[float]) -> tuple[float, ...]:
-    """``d`` as (-d, d); bounds as they are."""
-    return (-float(bounds), float(bounds)) if isinstance(bounds, int | float) else tuple(bounds)
+def affine_mask(
+    mask: Tensor,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    fill: Color = None,
+    center: Sequence[float] | None = None,
+) -> Tensor:
+    """``affine_image`` for masks ``[..., H, W]``, never blended; a fill may have a value for each of ``[N, H, W]``."""
+    return warp_mask(affine_image, mask, angle, translate, scale, shear, fill=fill, center=center)
+
+
+def affine_bounding_boxes(
+    bounding_boxes: Tensor,
+    format: BoundingBoxFormat,
+    canvas_size: Size,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    center: Sequence[float] | None = None,
+    clamping_mode: ClampingMode = "soft",
+) -> Tensor:
+    """The boxes ``[..., K]`` around the mapped corners; see ``affine_image``.
+
+    Args:
+        bounding_boxes: coordinates.
+        format: their format.
+        canvas_size: height and width of the image.
+        angle: degrees, clockwise.
+        translate: pixels to the right and down.
+        scale: factor, greater than 0.
+        shear: degrees along x, or [along x, along y].
+        center: the point that stays in place, [x, y].
+        clamping_mode: how boxes are cut down to the canvas.
+    """
+    if not bounding_boxes.numel():
+        return bounding_boxes
+    move = _move(canvas_size, angle, translate, scale, shear, center)
+    boxes = bounding_boxes if bounding_boxes.is_floating_point() else bounding_boxes.float()
+    return move_boxes(boxes, move, format, canvas_size, clamping_mode).to(bounding_boxes.dtype)
+
+
+def affine_keypoints(
+    keypoints: Tensor,
+    canvas_size: Size,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    center: Sequence[float] | None = None,
+) -> tuple[Tensor, Size]:
+    """Where points ``[..., 2]`` go, and the size of the canvas, which stays; see ``affine_image``."""
+    if not keypoints.numel():
+        return keypoints, canvas_size
+    return move_keypoints(keypoints, _move(canvas_size, angle, translate, scale, shear, center)), canvas_size
+
+
+def affine_picture(
+    image: PIL.Image.Image,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    interpolation: InterpolationMode | str | int = InterpolationMode.NEAREST,
+    fill: Color = None,
+    center: Sequence[float] | None = None,
+) -> PIL.Image.Image:
+    """``affine_image`` for a PIL image, with Pillow's pixels; bicubic too."""
+    about = middle(image.height, image.width) if center is None else center
+    matrix = Affinity.of(angle, translate, scale, shear).inverse(about)
+    return transformed_picture(image, PIL.Image.Transform.AFFINE, [*matrix[0], *matrix[1]], interpolation, fill)
+
+
+def affine_geometry(
+    height: int,
+    width: int,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    center: Sequence[float] | None = None,
+) -> tuple[Projective, Size]:
+    """Where points go: the matrix ``[3, 3]``, and the size."""
+    size = height, width
+    inverse = Affinity.of(angle, translate, scale, shear).inverse(from_middle(center, *size))
+    return projective(inverse, size, size), size
+
+
+@functional(
+    image=affine_image,
+    mask=affine_mask,
+    boxes=affine_bounding_boxes,
+    keypoints=affine_keypoints,
+    picture=affine_picture,
+    geometry=affine_geometry,
+)
+def affine(
+    inpt: Any,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    interpolation: InterpolationMode | str | int = InterpolationMode.NEAREST,
+    fill: Color = None,
+    center: Sequence[float] | None = None,
+) -> Any:
+    """Rotate, translate, scale and shear at once; the size stays. See ``RandomAffine``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +191,23 @@ class AffineMap(Op):
     translate: IntArray  # [N, 2], pixels to the right and down
     scale: FloatArray  # [N]
     shear: FloatArray  # [N, 2], degrees along x and y
+    color: ColorArray  # [N], what images are filled with
     interpolation: InterpolationMode
-    fill: Color
-    center: tuple[float, float] | None
+    fill: Fills
+    center: tuple[float, float] | None = None
+
+    def calls(self) -> Iterator[Call]:
+        drawn = self.row("angle", "translate", "scale", "shear")
+        for kinds, color in colors(self.fill):
+            arguments = {**drawn, "interpolation": self.interpolation, "fill": color, "center": self.center}
+            yield Call(affine, arguments, kinds)
 
     def image(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        center = from_middle(self.center, height, width)
+        size = x.shape[-2], x.shape[-1]
         rows = zip(self.angle.tolist(), self.translate.tolist(), self.scale.tolist(), self.shear.tolist(), strict=True)
-        matrices = [inverse_matrix(*row, center) for row in rows]
-        return warp_affinely(x, matrices, (height, width), self.interpolation, self.fill)
+        center = from_middle(self.center, *size)
+        matrices = [Affinity(*row).inverse(center) for row in rows]
+        return warp_affinely(x, matrices, size, self.interpolation, self.color.tolist())
 
 
 class RandomAffine(Transform):
@@ -96,12 +222,16 @@ class RandomAffine(Transform):
         scale: range of the factor; null is no scaling.
         shear: range of the angle of shear along x in degrees, or of both, [low_x, high_x, low_y, high_y]; a number
             ``s`` is [-s, s]; null is no shear.
-        interpolation: ``nearest`` or ``bilinear``.
+        interpolation: ``nearest`` or ``bilinear``; PIL images take ``bicubic`` too. Masks are never blended.
         fill: value of what comes from outside the image, or a list with one for each channel, in the value range of the
-            image at this step; null is not quite 0 in bilinear mode: it fades the border less.
+            image at this step; null is not quite 0 in bilinear mode: it fades the border less. A mapping has one of
+            these for each kind of input.
         center: the point that stays in place but for the translation, [x, y] in pixels from the upper left corner; null
             is the middle of the image.
     """
+
+    acts_on = ALL_KINDS
+    one_size = True
 
     def __init__(
         self,
@@ -123,13 +253,13 @@ class RandomAffine(Transform):
         self.center = None if center is None else (center[0], center[1])
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        color = image_color(self.fill)
-        for channels in np.unique(frames.channels).tolist():
-            check_color(color, channels)
+        check_mode(self.interpolation, frames)
+        color = image_colors(self.fill, frames)
         angle = lanes.uniform(*self.degrees)
         translate = self._translate(lanes, frames)
         scale = np.ones(len(frames), np.float32) if self.scale is None else lanes.uniform(*self.scale)
-        return AffineMap(angle, translate, scale, self._shear(lanes), self.interpolation, color, self.center)
+        shear = self._shear(lanes)
+        return AffineMap(angle, translate, scale, shear, color, self.interpolation, self.fill, self.center)
 
     def _translate(self, lanes: Lanes, frames: Frames) -> IntArray:
         shift = np.zeros((len(frames), 2), np.int64)
@@ -145,3 +275,20 @@ class RandomAffine(Transform):
         for axis in range(len(bounds) // 2):
             shear[:, axis] = lanes.uniform(bounds[2 * axis], bounds[2 * axis + 1])
         return shear
+
+
+def interval(bounds: float | Sequence[float]) -> tuple[float, ...]:
+    """``d`` as (-d, d); bounds as they are."""
+    return (-float(bounds), float(bounds)) if isinstance(bounds, int | float) else tuple(bounds)
+
+
+def _move(
+    canvas_size: Size,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: float | Sequence[float],
+    center: Sequence[float] | None,
+) -> Move:
+    about = middle(*canvas_size) if center is None else center
+    return affine_move(Affinity.of(angle, translate, scale, shear).forward(about))

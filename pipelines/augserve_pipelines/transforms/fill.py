@@ -5,18 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import PIL.Image
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.arguments import shown
-from augserve_pipelines.dispatch import ALL_KINDS
+from augserve_pipelines.dispatch import ALL_KINDS, PIXEL_KINDS
 from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames
 from augserve_pipelines.parameters import for_kind
+from augserve_pipelines.samples import Pending, Sample
 
-__all__ = ["Color", "Fills", "check_color", "check_fill", "colors", "image_color", "picture_color", "values_of"]
+__all__ = [
+    "Color",
+    "ColorArray",
+    "Fills",
+    "check_color",
+    "check_fill",
+    "colors",
+    "image_color",
+    "image_colors",
+    "picture_color",
+    "pixel_kinds",
+    "values_of",
+]
 
 Color: TypeAlias = float | Sequence[float] | None
+ColorArray: TypeAlias = NDArray[np.object_]  # [N], of Color
 Fills: TypeAlias = Color | Mapping[Any, Color]  # of all kinds of input, or by kind
 
 
@@ -39,6 +56,24 @@ def image_color(fill: Fills) -> Color:
     """What a fill says for images."""
     color: Color = for_kind(fill, Tensor)
     return color
+
+
+def image_colors(fill: Fills, frames: Frames) -> ColorArray:
+    """What a fill says for the image of each sample, by its kind: for ``image()``, where ``calls()`` has ``colors``.
+
+    Raises:
+        InvalidInput: a list has neither one value nor one for each channel of the image.
+    """
+    found: ColorArray = np.fromiter((for_kind(fill, kind) for kind in pixel_kinds(frames)), object, len(frames))
+    imaged = frames.channels > 0
+    for color, channels in set(zip(map(_hashable, found[imaged]), frames.channels[imaged].tolist(), strict=True)):
+        check_color(color, channels)
+    return found
+
+
+def pixel_kinds(frames: Frames) -> list[type]:
+    """What the image of each sample is; one that lies alone is a tensor."""
+    return [Tensor] * len(frames) if frames.samples is None else [_pixel_kind(sample) for sample in frames.samples]
 
 
 def picture_color(color: Color, picture: PIL.Image.Image) -> float | tuple[float, ...]:
@@ -93,5 +128,10 @@ def check_fill(color: Color, channels: int, dtype: torch.dtype) -> None:
         raise InvalidInput(f"fill {shown(values[0])} does not fit {name}, which holds {limits.min} to {limits.max}")
 
 
-def _hashable(color: Color) -> object:
+def _hashable(color: Color) -> Color:
     return tuple(color) if isinstance(color, Sequence) else color
+
+
+def _pixel_kind(sample: Sample) -> type:
+    pending = (leaf.kind for leaf in sample.leaves if isinstance(leaf, Pending))
+    return next((kind for kind in pending if kind in PIXEL_KINDS), Tensor)
