@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from augserve.async_client import AsyncClient
+from augserve.augmented import Augmented
 from augserve.catalog import Output, PipelineDetails, PipelineInfo
 from augserve.client import Client
 from augserve.errors import (
@@ -13,6 +14,7 @@ from augserve.errors import (
     InternalError,
     InvalidInput,
     LimitExceeded,
+    NotInvertible,
     Overloaded,
     PipelineChanged,
     PipelineNotFound,
@@ -23,32 +25,41 @@ from augserve.errors import (
     ShapesDiffer,
     Timeout,
 )
-from augserve.inputs import Image, Images
+from augserve.inputs import Image
+from augserve.record import Operation, Record
 from augserve.results import Results
 from augserve.retries import Retries
+from augserve.samples import Clip, Item, Items, Sample
 
 __all__ = [
     "AsyncClient",
+    "Augmented",
     "AugserveError",
     "Client",
+    "Clip",
     "ConnectionFailed",
     "DeadlineExceeded",
     "Image",
     "ImageRejected",
-    "Images",
     "InternalError",
     "InvalidInput",
+    "Item",
+    "Items",
     "LimitExceeded",
+    "NotInvertible",
+    "Operation",
     "Output",
     "Overloaded",
     "PipelineChanged",
     "PipelineDetails",
     "PipelineInfo",
     "PipelineNotFound",
+    "Record",
     "RequestRejected",
     "ResponseInvalid",
     "Results",
     "Retries",
+    "Sample",
     "ServiceError",
     "ServiceUnavailable",
     "ShapesDiffer",

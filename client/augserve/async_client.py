@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+from typing import Any, Self
 
 import httpx
 
+from augserve.async_work import AsyncWork
 from augserve.catalog import Catalog, PipelineDetails, PipelineInfo, read_document
 from augserve.errors import ConnectionFailed, ServiceError, ServiceUnavailable, Timeout
-from augserve.inputs import Image, Images
 from augserve.jobs import Job
-from augserve.options import ManyFileOptions, ManyOptions, OneFileOptions, OneOptions
 from augserve.requests import (
     BYTES_PER_REQUEST,
     IMAGES_PER_REQUEST,
     Call,
-    DType,
-    Form,
+    Replay,
     Request,
     build_describe,
     build_get,
 )
 from augserve.responses import Answer, PortionResults, read_error
-from augserve.results import Array, Results
 from augserve.retries import Attempts, Clock, Retries
+from augserve.samples import Items
 from augserve.sending import (
     BASE_URL,
     CLOCK,
@@ -40,11 +38,8 @@ from augserve.sending import (
     send_options,
 )
 
-if TYPE_CHECKING:
-    from augserve.torch import Tensor
 
-
-class AsyncClient:
+class AsyncClient(AsyncWork):
     """A :class:`Client` for asyncio: the same methods, to be awaited, and the same arguments and one more.
 
     Args:
@@ -67,48 +62,6 @@ class AsyncClient:
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock, concurrency)
         self._http = httpx.AsyncClient(**http_options(base_url, headers, limits), transport=transport)
-
-    @overload
-    async def augment(  # type: ignore[overload-overlap]  # Image is in Images: the first that fits is meant
-        self, pipeline: str, images: Image, *, as_: Literal["numpy"] = "numpy", **options: Unpack[OneOptions]
-    ) -> Array: ...
-    @overload
-    async def augment(  # type: ignore[overload-overlap]  # Image is in Images: the first that fits is meant
-        self, pipeline: str, images: Image, *, as_: Literal["torch"], **options: Unpack[OneOptions]
-    ) -> Tensor: ...
-    @overload
-    async def augment(  # type: ignore[overload-overlap]  # Image is in Images: the first that fits is meant
-        self, pipeline: str, images: Image, *, as_: Literal["bytes"], **options: Unpack[OneFileOptions]
-    ) -> bytes: ...
-    @overload
-    async def augment(
-        self, pipeline: str, images: Images, *, as_: Literal["numpy"] = "numpy", **options: Unpack[ManyOptions]
-    ) -> Results[Array]: ...
-    @overload
-    async def augment(
-        self, pipeline: str, images: Images, *, as_: Literal["torch"], **options: Unpack[ManyOptions]
-    ) -> Results[Tensor]: ...
-    @overload
-    async def augment(
-        self, pipeline: str, images: Images, *, as_: Literal["bytes"], **options: Unpack[ManyFileOptions]
-    ) -> Results[bytes]: ...
-    async def augment(
-        self,
-        pipeline: str,
-        images: Images,
-        *,
-        as_: Form = "numpy",
-        views: int | None = None,
-        seed: int | None = None,
-        dtype: DType | None = None,
-        media_type: str | None = None,
-        quality: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  # it covers retries, and the server is told of it
-    ) -> Any:
-        """Run a pipeline on one image or several: see :meth:`Client.augment`."""
-        call = Call.of(pipeline, as_, seed, views=views, dtype=dtype, media_type=media_type, quality=quality)
-        job = await asyncio.to_thread(self._settings.plan, call, images)
-        return job.finish(await self._run_all(job, timeout))
 
     async def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""
@@ -137,6 +90,10 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def _call(self, call: Call | Replay, items: Items, timeout_s: float | None) -> Any:
+        job = await asyncio.to_thread(self._settings.plan, call, items)
+        return job.finish(await self._run_all(job, timeout_s))
 
     async def _get(self, request: Request) -> bytearray:
         return (await self._send(request, self._settings.attempts())).body

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from augserve.errors import ResponseInvalid
+from augserve.augmented import Augmented
+from augserve.errors import InvalidInput, ResponseInvalid
+from augserve.record import Record
 from augserve.requests import Form
 from augserve.wire import (
+    BOXES_PART,
+    FRAME_PART,
+    IMAGE_PART,
+    KEYPOINTS_PART,
+    LABELS_PART,
+    MASKS_PART,
     NPY,
+    RECORD_PART,
     SAFETENSORS,
+    TARGET_PARTS,
     TENSOR_MEDIA_TYPES,
     TENSOR_NAME,
     Buffer,
+    Metadata,
+    Part,
     RawTensor,
+    read_archive,
+    read_boxes,
+    read_keypoints,
+    read_labels,
     read_npy,
     read_raw_safetensors,
     write_npy_header,
@@ -26,13 +42,16 @@ from augserve.wire.dtypes import ELEMENT_TYPES
 
 
 class Reader(Protocol):
-    """Bodies into results. Both methods raise ResponseInvalid or InvalidBody where the body is something else."""
+    """Bodies into results. Its methods raise ResponseInvalid or InvalidBody where the body is something else."""
 
     def one(self, body: Buffer, media_type: str) -> Any:
         """The body of one result."""
 
     def many(self, body: Buffer, media_type: str, count: int) -> tuple[Sequence[Any], Any]:
         """The body of ``count`` results: each of them, and the dense block that they are views of or None."""
+
+    def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
+        """All parts of one result that may have targets."""
 
 
 def reader(form: Form) -> Reader:
@@ -65,6 +84,15 @@ class TensorReader:
         block = self.convert(_own(_read_block(body, media_type, count)))  # [R, C, H, W]
         return list(block), block
 
+    def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
+        part = parts[0]
+        if len(parts) > 1 or part.media_type != SAFETENSORS:
+            raise ResponseInvalid(f"a result came in {len(parts)} parts, the first {part.media_type!r}")
+        archive = read_archive(part.body)
+        values = {name: self.convert(_own(raw)) for name, raw in archive.tensors.items()}
+        image = values.get(IMAGE_PART, values.get(TENSOR_NAME))
+        return _augmented(image, values, values.get(MASKS_PART), Metadata.read(archive.metadata))
+
 
 class FileReader:
     """Results as the bytes of a file each, also where they come in one."""
@@ -79,6 +107,54 @@ class FileReader:
         size_bytes = block.data.nbytes // count
         shares = [block.data[i * size_bytes : (i + 1) * size_bytes] for i in range(count)]
         return [_write(replace(block, shape=block.shape[1:], data=share), media_type) for share in shares], None
+
+    def augmented(self, parts: Sequence[Part]) -> Augmented[bytes, Any]:
+        if parts[0].media_type == SAFETENSORS:
+            return _split(bytes(parts[0].body))
+        files = {part.name or IMAGE_PART: bytes(part.body) for part in parts}
+        frames = [bytes(part.body) for part in parts if part.name == FRAME_PART]
+        boxes = read_boxes(files[BOXES_PART]) if BOXES_PART in files else None
+        keypoints = read_keypoints(files[KEYPOINTS_PART]) if KEYPOINTS_PART in files else None
+        return Augmented(
+            image=frames or files.get(IMAGE_PART),
+            boxes=None if boxes is None else boxes.values,
+            box_format=None if boxes is None else boxes.format,
+            canvas_size=next((target.canvas_size for target in (boxes, keypoints) if target is not None), None),
+            masks=files.get(MASKS_PART),
+            keypoints=None if keypoints is None else keypoints.values,
+            labels=read_labels(files[LABELS_PART]) if LABELS_PART in files else None,
+            record=_record(files[RECORD_PART].decode("utf-8", "replace") if RECORD_PART in files else None),
+            clamping_mode=None if boxes is None else boxes.clamping_mode,
+        )
+
+
+def _split(file: bytes) -> Augmented[bytes, Any]:
+    """A safetensors file as it is, and the targets in it."""
+    archive = read_archive(file)
+    values = {name: archive.tensors[name].to_numpy().copy() for name in TARGET_PARTS if name in archive.tensors}
+    masks = _write(archive.tensors[MASKS_PART], NPY) if MASKS_PART in archive.tensors else None
+    return _augmented(file, values, masks, Metadata.read(archive.metadata))
+
+
+def _augmented(image: Any, values: Mapping[str, Any], masks: Any, metadata: Metadata) -> Augmented[Any, Any]:
+    return Augmented(
+        image=image,
+        boxes=values.get(BOXES_PART),
+        box_format=metadata.boxes_format,
+        canvas_size=metadata.canvas_size,
+        masks=masks,
+        keypoints=values.get(KEYPOINTS_PART),
+        labels=values.get(LABELS_PART),
+        record=_record(metadata.record),
+        clamping_mode=metadata.clamping_mode,
+    )
+
+
+def _record(text: str | None) -> Record | None:
+    try:
+        return None if text is None else Record.from_json(text)
+    except InvalidInput as exc:
+        raise ResponseInvalid(f"the answer has {exc}") from exc
 
 
 def _read_block(body: Buffer, media_type: str, count: int) -> RawTensor:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+from typing import Any, Self
 
 import httpx
 
 from augserve.catalog import Catalog, PipelineDetails, PipelineInfo, read_document
 from augserve.errors import ConnectionFailed, ServiceError, ServiceUnavailable, Timeout
-from augserve.inputs import Image, Images
 from augserve.jobs import Job
-from augserve.options import ManyFileOptions, ManyOptions, OneFileOptions, OneOptions
 from augserve.requests import (
     BYTES_PER_REQUEST,
     IMAGES_PER_REQUEST,
     Call,
-    DType,
-    Form,
+    Replay,
     Request,
     build_describe,
     build_get,
 )
 from augserve.responses import Answer, PortionResults, read_error
-from augserve.results import Array, Results
 from augserve.retries import Attempts, Clock, Retries
+from augserve.samples import Items
 from augserve.sending import (
     BASE_URL,
     CLOCK,
@@ -37,12 +34,10 @@ from augserve.sending import (
     http_options,
     send_options,
 )
-
-if TYPE_CHECKING:
-    from augserve.torch import Tensor
+from augserve.work import Work
 
 
-class Client:
+class Client(Work):
     """A connection to a service; close it, or use it in ``with``. Threads may share one.
 
     Args:
@@ -73,69 +68,6 @@ class Client:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock)
         self._http = httpx.Client(**http_options(base_url, headers, limits), transport=transport)
 
-    @overload
-    def augment(  # type: ignore[overload-overlap]  # Image is in Images: the first that fits is meant
-        self, pipeline: str, images: Image, *, as_: Literal["numpy"] = "numpy", **options: Unpack[OneOptions]
-    ) -> Array: ...
-    @overload
-    def augment(  # type: ignore[overload-overlap]  # Image is in Images: the first that fits is meant
-        self, pipeline: str, images: Image, *, as_: Literal["torch"], **options: Unpack[OneOptions]
-    ) -> Tensor: ...
-    @overload
-    def augment(  # type: ignore[overload-overlap]  # Image is in Images: the first that fits is meant
-        self, pipeline: str, images: Image, *, as_: Literal["bytes"], **options: Unpack[OneFileOptions]
-    ) -> bytes: ...
-    @overload
-    def augment(
-        self, pipeline: str, images: Images, *, as_: Literal["numpy"] = "numpy", **options: Unpack[ManyOptions]
-    ) -> Results[Array]: ...
-    @overload
-    def augment(
-        self, pipeline: str, images: Images, *, as_: Literal["torch"], **options: Unpack[ManyOptions]
-    ) -> Results[Tensor]: ...
-    @overload
-    def augment(
-        self, pipeline: str, images: Images, *, as_: Literal["bytes"], **options: Unpack[ManyFileOptions]
-    ) -> Results[bytes]: ...
-    def augment(
-        self,
-        pipeline: str,
-        images: Images,
-        *,
-        as_: Form = "numpy",
-        views: int | None = None,
-        seed: int | None = None,
-        dtype: DType | None = None,
-        media_type: str | None = None,
-        quality: int | None = None,
-        timeout: float | None = None,
-    ) -> Any:
-        """Run a pipeline on one image or several.
-
-        Args:
-            pipeline: Its name, as ``pipelines()`` lists it.
-            images: One image or a sequence of them: bytes, paths, Pillow images, arrays, tensors (see :data:`Image`).
-            as_: What results are: numpy arrays or torch tensors [C, H, W], or the bytes of encoded files.
-            views: Augmented results of each image, 1..64.
-            seed: Seed of the first result, 0 <= seed < 2**63; result r is drawn with ``seed + r``. None: a fresh one.
-            dtype: What floats are cast to on the way out: float16, bfloat16 or float32. numpy has no bfloat16: its
-                values come as float32, exactly.
-            media_type: For bytes: ``"image/png"``, ``"application/x-npy"``... None: the pipeline's default.
-            quality: For bytes, of JPEG and WebP: 1..100.
-            timeout: Seconds for each request, its retries included; None: the client's.
-
-        Returns:
-            The result of one image that was given without ``views``; ``Results`` otherwise.
-
-        Raises:
-            AugserveError: One of its kinds (see :mod:`augserve.errors`); for one image without ``views`` also what is
-                wrong with the image, else that is the result at its index.
-            OSError: A path cannot be read.
-        """
-        call = Call.of(pipeline, as_, seed, views=views, dtype=dtype, media_type=media_type, quality=quality)
-        job = self._settings.plan(call, images)
-        return job.finish([self._run(job, portion, timeout) for portion in job.portions])
-
     def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""
         return list(read_document(Catalog, self._get(build_get("/v1/pipelines"))).pipelines)
@@ -163,6 +95,10 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _call(self, call: Call | Replay, items: Items, timeout_s: float | None) -> Any:
+        job = self._settings.plan(call, items)
+        return job.finish([self._run(job, portion, timeout_s) for portion in job.portions])
 
     def _get(self, request: Request) -> bytearray:
         return self._send(request, self._settings.attempts()).body

@@ -7,6 +7,7 @@ AugserveError
 ├── ResponseInvalid       the answer is not what the protocol says
 ├── PipelineChanged       the pipeline was reloaded between the requests of one call
 ├── ShapesDiffer          results of different shapes do not stack
+├── NotInvertible         a record has no way back from output to input
 └── ServiceError          the service refused or failed: .problem .status .slug .detail .field .limit .request_id
     ├── RequestRejected       400, 404, 406, 415: an argument that this pipeline or server does not take
     ├── PipelineNotFound      404; .detail says which there are
@@ -53,6 +54,10 @@ class PipelineChanged(AugserveError):
 
 class ShapesDiffer(AugserveError, ValueError):
     """Results of different shapes do not stack."""
+
+
+class NotInvertible(AugserveError, ValueError):
+    """What was done is no projection, or one that loses a dimension: no matrix leads back."""
 
 
 class ServiceError(AugserveError):

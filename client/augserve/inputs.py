@@ -1,19 +1,20 @@
-"""What can be sent: encoded images as they are, and pixels as a file that decodes to exactly those pixels."""
+"""Images that can be sent: encoded ones as they are, and pixels as a file that decodes to exactly those pixels."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augserve.errors import InvalidInput
+from augserve.foreign import is_picture, is_tensor, to_numpy
 from augserve.tiff import Photometric, write_tiff
+from augserve.wire import OCTETS
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -32,9 +33,6 @@ Image: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | ND
 C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha).
 """
 
-Images: TypeAlias = "Image | Sequence[Image]"
-"""One image or several."""
-
 # What the server accepts for one image by default: more than that in pixels is compressed, or it would be refused.
 UNCOMPRESSED_LIMIT_BYTES = 32 * 2**20
 
@@ -52,7 +50,7 @@ _MODE_OF_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image ready to be sent: its size and, once they are wanted, its bytes."""
+    """An image, or another part of a sample, ready to be sent: its size and, once they are wanted, its bytes."""
 
     media_type: str
     size_bytes: int
@@ -69,14 +67,14 @@ def read_source(image: Image) -> Source:
         OSError: It is a path, and there is no such file.
     """
     if isinstance(image, bytes | bytearray | memoryview):
-        return _from_file(memoryview(image).cast("B"))
+        return from_bytes(image)
     if isinstance(image, str | os.PathLike):
-        return Source("application/octet-stream", os.stat(image).st_size, partial(_read_path, image))
+        return from_path(image)
     if isinstance(image, np.ndarray):
         return _from_array(image)
-    if _is_tensor(image):
+    if is_tensor(image):
         return _from_array(_channels_last(image))
-    if _is_picture(image):
+    if is_picture(image):
         return _from_picture(image)
     raise InvalidInput(
         f"cannot send a {type(image).__qualname__}; an image is bytes, a path, a Pillow image, "
@@ -84,30 +82,21 @@ def read_source(image: Image) -> Source:
     )
 
 
-def listed(images: Images) -> list[Image]:
-    """The images, also where there is one that stands alone."""
-    one = is_image(images) or not isinstance(images, Iterable)
-    return [cast("Image", images)] if one else list(cast("Sequence[Image]", images))
-
-
 def is_image(value: object) -> bool:
     """Whether ``value`` is one image rather than several."""
     recognised = isinstance(value, bytes | bytearray | memoryview | str | os.PathLike | np.ndarray)
-    return recognised or _is_tensor(value) or _is_picture(value)
+    return recognised or is_tensor(value) or is_picture(value)
 
 
-def _is_tensor(value: Any) -> TypeGuard[Tensor]:
-    torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
-    return torch is not None and isinstance(value, torch.Tensor)
+def from_bytes(data: bytes | bytearray | memoryview, media_type: str = OCTETS) -> Source:
+    """A file that is in memory."""
+    view = memoryview(data).cast("B")
+    return Source(media_type, view.nbytes, lambda: [view])
 
 
-def _is_picture(value: Any) -> TypeGuard[Picture]:
-    pillow = sys.modules.get("PIL.Image")
-    return pillow is not None and isinstance(value, pillow.Image)
-
-
-def _from_file(data: memoryview) -> Source:
-    return Source("application/octet-stream", data.nbytes, lambda: [data])
+def from_path(path: str | os.PathLike[str], media_type: str = OCTETS) -> Source:
+    """A file that is read when its request is built; raises OSError where there is none."""
+    return Source(media_type, os.stat(path).st_size, partial(_read_path, path))
 
 
 def _read_path(path: str | os.PathLike[str]) -> list[bytes | memoryview]:
@@ -119,13 +108,15 @@ def _channels_last(tensor: Tensor) -> NDArray[Any]:
     """[C, H, W] → [H, W, C], on the CPU."""
     if tensor.ndim == 3:
         tensor = tensor.permute(1, 2, 0)
-    array: NDArray[Any] = tensor.detach().cpu().numpy()
-    return array
+    return to_numpy(tensor)
 
 
 def _from_array(pixels: NDArray[Any]) -> Source:
     if pixels.ndim == 4:
-        raise InvalidInput(f"an image has 2 or 3 dimensions, not 4 ({pixels.shape}); send list(batch) for a batch")
+        raise InvalidInput(
+            f"an image has 2 or 3 dimensions, not 4 ({pixels.shape}); "
+            "send list(batch) for a batch, Clip(frames) for a clip"
+        )
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
     if pixels.dtype != np.uint8:

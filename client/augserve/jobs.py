@@ -1,4 +1,4 @@
-"""A call of ``augment`` from images to results, all but the sending."""
+"""A call from images and samples to results, all but the sending."""
 
 from __future__ import annotations
 
@@ -7,44 +7,45 @@ from dataclasses import dataclass
 from typing import Any
 
 from augserve.bodies import Reader, reader
-from augserve.errors import ServiceError
-from augserve.inputs import Images, Source, is_image, listed, read_source
-from augserve.requests import Call, Request, build_augment, plan
+from augserve.errors import InvalidInput, ServiceError
+from augserve.parcels import Parcel, read_parcel
+from augserve.requests import Call, Replay, Request, build_work, plan
 from augserve.responses import Answer, PortionResults, merge, read_portion, read_rejection
+from augserve.samples import Item, Items, Sample, is_item, listed
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call: its images, and how they are split over requests."""
+    """One call: what is sent of each item, and how it is split over requests."""
 
-    call: Call
-    sources: Sequence[Source]
+    call: Call | Replay
+    parcels: Sequence[Parcel]
     portions: Sequence[range]
     reader: Reader
     bare: bool
-    """One image was given, and no number of views: the answer is its result and not a sequence of one."""
+    """One item was given, and no number of views: the answer is its result and not a sequence of one."""
 
     @classmethod
-    def plan(cls, call: Call, images: Images, images_per_request: int, bytes_per_request: int) -> Job:
-        """Look at the images without reading those that are paths.
+    def plan(cls, call: Call | Replay, items: Items, images_per_request: int, bytes_per_request: int) -> Job:
+        """Look at the items without reading those that are paths.
 
         Raises:
-            InvalidInput: An image or an argument cannot be sent.
+            InvalidInput: An item or an argument cannot be sent.
             OSError: A path is not there.
         """
-        several = listed(images)
+        several = listed(items)
         call.check(len(several))
-        sources = [read_source(image) for image in several]
-        portions = plan(call, sources, images_per_request, bytes_per_request)
-        return cls(call, sources, portions, reader(call.form), bare=call.views is None and is_image(images))
+        parcels = [_parcel(call, i, item) for i, item in enumerate(several)]
+        portions = plan(call, parcels, images_per_request, bytes_per_request)
+        return cls(call, parcels, portions, reader(call.form), bare=call.views is None and is_item(items))
 
     def request(self, portion: range) -> Request:
-        """The request for a portion of the images; reads those that are paths."""
-        return build_augment(self.call, self.sources, portion)
+        """The request for a portion of the items; reads those that are paths."""
+        return build_work(self.call, self.parcels, portion)
 
     def read(self, answer: Answer, portion: range) -> PortionResults:
         """The results in an answer."""
-        return read_portion(answer, self.call, portion, self.reader)
+        return read_portion(answer, self.call, portion, self.parcels[portion.start : portion.stop], self.reader)
 
     def reject(self, error: ServiceError, portion: range) -> PortionResults:
         """The results where a request failed because all of its images did; raises ``error`` where it is not so."""
@@ -52,5 +53,20 @@ class Job:
 
     def finish(self, portions: Sequence[PortionResults]) -> Any:
         """What the caller gets."""
-        results = merge(self.call, portions)
+        results = merge(self.call, range(len(self.parcels)), portions)
         return results.raise_for_errors()[0] if self.bare else results
+
+
+def _parcel(call: Call | Replay, index: int, item: Item) -> Parcel:
+    try:
+        parcel = read_parcel(item)
+    except InvalidInput as error:
+        error.add_note(f"it is number {index} of what was given, counted from 0")
+        raise
+    if not parcel.parts:
+        raise InvalidInput(f"sample {index} has neither an image nor targets")
+    if isinstance(call, Replay):
+        return parcel.with_record(call.records[index])
+    if isinstance(item, Sample) and item.image is None:
+        raise InvalidInput(f"sample {index} has no image; only replay takes targets alone")
+    return parcel

@@ -1,46 +1,62 @@
-"""What ``augment`` can be asked for besides the form of its results, which decides their type."""
+"""What ``augment`` and ``replay`` can be asked for, in types: the form of results decides what they are."""
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from augserve.requests import DType
 
+Numpy: TypeAlias = Literal["numpy"]
+Torch: TypeAlias = Literal["torch"]
+Bytes: TypeAlias = Literal["bytes"]
 
-class Options(TypedDict, total=False):
-    """Of results as arrays and tensors."""
+On: TypeAlias = Literal[True]
+Off: TypeAlias = Literal[False]
 
-    seed: int | None
-    dtype: DType | None
+
+class Timed(TypedDict, total=False):
+    """Of every call."""
+
     timeout: float | None
 
 
-class FileOptions(Options, total=False):
-    """Of results as encoded files."""
+class TimedFile(Timed, total=False):
+    """Of every call for encoded files."""
 
     media_type: str | None
     quality: int | None
 
 
-class OneOptions(Options, total=False):
+class Drawn(Timed, total=False):
+    """Of results that are drawn, as arrays and tensors."""
+
+    seed: int | None
+    dtype: DType | None
+
+
+class DrawnFile(Drawn, TimedFile, total=False):
+    """Of results that are drawn, as encoded files."""
+
+
+class One(Drawn, total=False):
     """Of one image, whose result comes alone."""
 
     views: None
 
 
-class OneFileOptions(FileOptions, total=False):
+class OneFile(DrawnFile, total=False):
     """Of one image, whose result comes alone as an encoded file."""
 
     views: None
 
 
-class ManyOptions(Options, total=False):
+class Many(Drawn, total=False):
     """Of several results."""
 
     views: int | None
 
 
-class ManyFileOptions(FileOptions, total=False):
+class ManyFile(DrawnFile, total=False):
     """Of several results as encoded files."""
 
     views: int | None

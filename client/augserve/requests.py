@@ -5,12 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import quote
 
 from augserve.errors import InvalidInput
-from augserve.inputs import Source
-from augserve.wire import IMAGE_PART, MAX_VIEWS, SAFETENSORS, SEED_LIMIT, TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
+from augserve.form_data import write_body
+from augserve.parcels import PART_OVERHEAD_BYTES, Parcel
+from augserve.record import Record
+from augserve.samples import Items, listed
+from augserve.wire import (
+    MAX_VIEWS,
+    PARAMS_QUERY,
+    REPLAY_PATH,
+    SAFETENSORS,
+    SEED_LIMIT,
+    TIMEOUT_MS_HEADER,
+    TIMEOUT_MS_LIMIT,
+)
 
 Form: TypeAlias = Literal["numpy", "torch", "bytes"]
 DType: TypeAlias = Literal["float16", "bfloat16", "float32"]
@@ -18,7 +29,6 @@ DType: TypeAlias = Literal["float16", "bfloat16", "float32"]
 IMAGES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 64 * 2**20
 RESULTS_PER_REQUEST = 256
-PART_OVERHEAD_BYTES = 256  # more than the boundary and the headers of one part take
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,8 @@ class Call:
     dtype: DType | None = None
     media_type: str | None = None
     quality: int | None = None
+    params: bool = False
+    """Whether results come with their records."""
 
     @classmethod
     def of(cls, pipeline: str, form: Form, seed: int | None, **options: Any) -> Call:
@@ -45,10 +57,31 @@ class Call:
         """Views of each image."""
         return 1 if self.views is None else self.views
 
+    @property
+    def path(self) -> str:
+        """Where it is sent."""
+        return f"/v1/augment/{_segment(self.pipeline)}"
+
+    def seeds(self, images: range) -> range:
+        """The seeds of the results of some of its images."""
+        return range(
+            self.seed + images.start * self.results_per_image, self.seed + images.stop * self.results_per_image
+        )
+
+    def query(self, portion: range) -> dict[str, str]:
+        """What stands in the address of the request for some of its images."""
+        params = {
+            "seed": self.seeds(portion).start,
+            "views": self.results_per_image,
+            "quality": self.quality,
+            "dtype": self.dtype,
+            PARAMS_QUERY: "true" if self.params else None,
+        }
+        return {name: str(value) for name, value in params.items() if value is not None}
+
     def check(self, images: int) -> None:
         """Raise InvalidInput for what no server accepts."""
-        if self.form not in ("numpy", "torch", "bytes"):
-            raise InvalidInput(f"as_ is 'numpy', 'torch' or 'bytes', not {self.form!r}")
+        _check_form(self.form, self.media_type, self.quality)
         if images == 0:
             raise InvalidInput("there are no images to augment")
         if not 1 <= self.results_per_image <= MAX_VIEWS:
@@ -56,8 +89,44 @@ class Call:
         results = images * self.results_per_image
         if not 0 <= self.seed <= SEED_LIMIT - results:
             raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {self.seed} for the first of {results} is outside")
-        if self.form != "bytes" and (self.media_type is not None or self.quality is not None):
-            raise InvalidInput("media_type and quality are for as_='bytes': arrays and tensors always come exactly")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One call of ``replay``: what was done to each sample is done again."""
+
+    records: Sequence[Record]
+    form: Form = "numpy"
+    media_type: str | None = None
+    quality: int | None = None
+
+    pipeline: ClassVar[None] = None
+    views: ClassVar[None] = None
+    params: ClassVar[bool] = True
+    results_per_image: ClassVar[int] = 1
+    path: ClassVar[str] = REPLAY_PATH
+
+    @classmethod
+    def of(cls, records: Record | Sequence[Record], samples: Items, form: Form, **options: Any) -> Replay:
+        """A call with a record for each sample, also where there is one for all; ``options`` are fields."""
+        each = [records] * len(listed(samples)) if isinstance(records, Record) else records
+        return cls(each, form, **options)
+
+    def seeds(self, images: range) -> list[int | None]:
+        """The seeds that the results of some of its images were drawn with."""
+        return [record.seed for record in self.records[images.start : images.stop]]
+
+    def query(self, portion: range) -> dict[str, str]:
+        """What stands in the address of the request for some of its images."""
+        return {} if self.quality is None else {"quality": str(self.quality)}
+
+    def check(self, images: int) -> None:
+        """Raise InvalidInput for what no server accepts."""
+        _check_form(self.form, self.media_type, self.quality)
+        if images == 0:
+            raise InvalidInput("there are no samples to replay on")
+        if images != len(self.records):
+            raise InvalidInput(f"{len(self.records)} records do not go with {images} samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +156,27 @@ def split(sizes_bytes: Sequence[int], images_per_request: int, bytes_per_request
     return [*portions, range(start, len(sizes_bytes))]
 
 
-def plan(call: Call, sources: Sequence[Source], images_per_request: int, bytes_per_request: int) -> list[range]:
+def plan(
+    call: Call | Replay, parcels: Sequence[Parcel], images_per_request: int, bytes_per_request: int
+) -> list[range]:
     """The portions of a call: at most ``images_per_request`` images, and as many or 256 results if there are views."""
     results = max(RESULTS_PER_REQUEST, images_per_request)
     images = min(images_per_request, max(1, results // call.results_per_image))
-    sizes_bytes = [source.size_bytes + PART_OVERHEAD_BYTES for source in sources]
+    sizes_bytes = [parcel.size_bytes for parcel in parcels]
     return split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
 
 
-def build_augment(call: Call, sources: Sequence[Source], portion: range) -> Request:
+def build_work(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> Request:
     """The request for one portion of a call's images; reads those that are paths.
 
     Raises:
         OSError: A path cannot be read.
     """
-    body, content_type = _body([sources[i] for i in portion])
-    params = {
-        "seed": call.seed + portion.start * call.results_per_image,
-        "views": call.results_per_image,
-        "quality": call.quality,
-        "dtype": call.dtype,
-    }
+    body, content_type = write_body([parcels[i] for i in portion])
     return Request(
         method="POST",
-        path=f"/v1/augment/{_segment(call.pipeline)}",
-        params={name: str(value) for name, value in params.items() if value is not None},
+        path=call.path,
+        params=call.query(portion),
         headers={"Content-Type": content_type, "Accept": _accept(call)},
         body=body,
     )
@@ -140,18 +205,12 @@ def _segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def _accept(call: Call) -> str:
+def _accept(call: Call | Replay) -> str:
     return (call.media_type or "*/*") if call.form == "bytes" else SAFETENSORS
 
 
-def _body(sources: Sequence[Source]) -> tuple[bytes, str]:
-    """The body and its content type: one image as it is, several as multipart/form-data."""
-    if len(sources) == 1:
-        return b"".join(sources[0].read()), sources[0].media_type
-    boundary = f"augserve-{secrets.token_hex(16)}"
-    chunks: list[bytes | memoryview] = []
-    for i, source in enumerate(sources):
-        disposition = f'form-data; name="{IMAGE_PART}"; filename="{i}"'
-        head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {source.media_type}\r\n\r\n"
-        chunks += [head.encode(), *source.read(), b"\r\n"]
-    return b"".join([*chunks, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+def _check_form(form: Form, media_type: str | None, quality: int | None) -> None:
+    if form not in ("numpy", "torch", "bytes"):
+        raise InvalidInput(f"as_ is 'numpy', 'torch' or 'bytes', not {form!r}")
+    if form != "bytes" and (media_type is not None or quality is not None):
+        raise InvalidInput("media_type and quality are for as_='bytes': arrays and tensors always come exactly")

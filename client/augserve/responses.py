@@ -1,9 +1,9 @@
-"""Answers: bytes from the wire into arrays, tensors, files and errors. No I/O."""
+"""Answers: bytes from the wire into results and errors. No I/O."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from augserve.bodies import Reader
 from augserve.errors import ImageRejected, PipelineChanged, ResponseInvalid, ServiceError, service_error
-from augserve.requests import Call
+from augserve.parcels import Parcel
+from augserve.requests import Call, Replay
 from augserve.results import Results
 from augserve.retries import read_retry_after
 from augserve.wire import (
@@ -24,6 +25,7 @@ from augserve.wire import (
     REQUEST_ID_HEADER,
     SEED_HEADER,
     InvalidBody,
+    Part,
     Problem,
     read_multipart,
 )
@@ -59,7 +61,9 @@ def read_error(answer: Answer, now: datetime) -> ServiceError | None:
     return service_error(_problem(answer), read_retry_after(answer.headers.get("Retry-After"), now))
 
 
-def read_portion(answer: Answer, call: Call, portion: range, reader: Reader) -> PortionResults:
+def read_portion(
+    answer: Answer, call: Call | Replay, portion: range, parcels: Sequence[Parcel], reader: Reader
+) -> PortionResults:
     """The results of one request, in order.
 
     Raises:
@@ -67,9 +71,15 @@ def read_portion(answer: Answer, call: Call, portion: range, reader: Reader) -> 
     """
     count = len(portion) * call.results_per_image
     _check_header(answer, COUNT_HEADER, str(count))
-    _check_header(answer, SEED_HEADER, str(call.seed + portion.start * call.results_per_image))
+    if isinstance(call, Call):
+        _check_header(answer, SEED_HEADER, str(call.seeds(portion).start))
+    with_targets = [call.params or parcel.has_targets for parcel in parcels for _ in range(call.results_per_image)]
+    alone = not call.params and all(parcel.is_image for parcel in parcels)
     try:
-        items, block, media_type = _read_body(answer, count, reader)
+        if alone:
+            items, block, media_type = _read_images(answer, count, reader)
+        else:
+            items, block, media_type = _read_samples(answer, with_targets, reader)
     except (InvalidBody, ValidationError) as exc:
         raise ResponseInvalid(f"the answer cannot be read: {exc}") from exc
     return PortionResults(
@@ -82,7 +92,7 @@ def read_portion(answer: Answer, call: Call, portion: range, reader: Reader) -> 
     )
 
 
-def read_rejection(error: ServiceError, call: Call, portion: range) -> PortionResults:
+def read_rejection(error: ServiceError, call: Call | Replay, portion: range) -> PortionResults:
     """The results of a request in which every image failed; raises ``error`` where it is about the request itself."""
     count = len(portion) * call.results_per_image
     entries = error.problem.members.get("errors")
@@ -93,8 +103,8 @@ def read_rejection(error: ServiceError, call: Call, portion: range) -> PortionRe
     raise error
 
 
-def merge(call: Call, portions: Sequence[PortionResults]) -> Results[Any]:
-    """The results of a call from those of its requests.
+def merge(call: Call | Replay, images: range, portions: Sequence[PortionResults]) -> Results[Any]:
+    """The results of a call for all of its images from those of its requests.
 
     Raises:
         PipelineChanged: The requests were answered by different versions of the pipeline.
@@ -108,7 +118,7 @@ def merge(call: Call, portions: Sequence[PortionResults]) -> Results[Any]:
             timing_ms[stage] = timing_ms.get(stage, 0.0) + duration_ms
     return Results(
         items=[item for portion in portions for item in portion.items],
-        seed=call.seed,
+        seeds=call.seeds(images),
         views=call.results_per_image,
         pipeline=call.pipeline,
         fingerprint=next(iter(fingerprints), None),
@@ -129,30 +139,55 @@ def _check_header(answer: Answer, name: str, expected: str) -> None:
         raise ResponseInvalid(f"the answer has {name}: {found}, not {expected}; is this an augserve server?")
 
 
-def _read_body(answer: Answer, count: int, reader: Reader) -> tuple[Sequence[Any], Any, str | None]:
+def _read_images(answer: Answer, count: int, reader: Reader) -> tuple[Sequence[Any], Any, str | None]:
     """The results, the block that they are views of where they came as one, and their media type."""
-    content_type = answer.headers.get("Content-Type", "")
-    media_type = _media_type(content_type)
+    media_type = _media_type(answer.headers.get("Content-Type", ""))
     if media_type == MULTIPART:
-        return _read_parts(answer, content_type, count, reader)
+        return _read_parts(answer, count, lambda _, parts: reader.one(_only(parts).body, parts[0].media_type))
     if count == 1:
         return [reader.one(answer.body, media_type)], None, media_type
     return *reader.many(answer.body, media_type, count), media_type
 
 
+def _read_samples(
+    answer: Answer, with_targets: Sequence[bool], reader: Reader
+) -> tuple[Sequence[Any], Any, str | None]:
+    """The same of results that have a body each: ``Augmented``, or only its pixels where there were no targets."""
+    media_type = _media_type(answer.headers.get("Content-Type", ""))
+
+    def read(index: int, parts: Sequence[Part]) -> Any:
+        augmented = reader.augmented(parts)
+        return augmented if with_targets[index] else augmented.image
+
+    if media_type == MULTIPART:
+        return _read_parts(answer, len(with_targets), read)
+    if len(with_targets) != 1:
+        raise ResponseInvalid(f"the answer is one {media_type or 'body'}, not {len(with_targets)} results")
+    return [read(0, [Part({"content-type": media_type}, [answer.body])])], None, media_type
+
+
 def _read_parts(
-    answer: Answer, content_type: str, count: int, reader: Reader
+    answer: Answer, count: int, read: Callable[[int, Sequence[Part]], Any]
 ) -> tuple[Sequence[Any], None, str | None]:
-    found: dict[int, Any] = {}
-    media_type = None
-    for part in read_multipart(answer.body, content_type):
-        part_type = _media_type(part.headers.get("content-type", ""))
-        if part_type == PROBLEM:
-            item = service_error(Problem.model_validate_json(bytes(part.body)))
-        else:
-            item, media_type = reader.one(part.body, part_type), part_type
-        found[_index(part.headers.get(INDEX_HEADER.lower()))] = item
-    return _in_order(found, count), None, media_type
+    results: dict[int, list[Part]] = {}
+    for part in read_multipart(answer.body, answer.headers["Content-Type"]):
+        results.setdefault(_index(part.headers.get(INDEX_HEADER.lower())), []).append(part)
+    good = [parts[0] for parts in results.values() if parts[0].media_type != PROBLEM]
+    items = [
+        _part_error(parts[0]) if parts[0].media_type == PROBLEM else read(i, parts)
+        for i, parts in enumerate(_in_order(results, count))
+    ]
+    return items, None, good[0].media_type if good else None
+
+
+def _only(parts: Sequence[Part]) -> Part:
+    if len(parts) > 1:
+        raise ResponseInvalid(f"the answer has {len(parts)} parts for one result")
+    return parts[0]
+
+
+def _part_error(part: Part) -> ServiceError:
+    return service_error(Problem.model_validate_json(bytes(part.body)))
 
 
 def _index(value: Any) -> int:

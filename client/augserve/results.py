@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from augserve.augmented import Augmented
 from augserve.errors import ServiceError, ShapesDiffer
 
 if TYPE_CHECKING:
@@ -22,16 +23,18 @@ T = TypeVar("T")
 class Results(Sequence[T | ServiceError], Generic[T]):
     """Results in input order: ``results[i * views + v]`` is view v of image i, or the error it failed with.
 
-    Arrays and tensors are [C, H, W]. An image that fails, fails in all its views; the others are answered.
+    Arrays and tensors are [C, H, W], of clips [T, C, H, W]. An image that fails, fails in all its views; the others are
+    answered.
     """
 
     items: Sequence[T | ServiceError]
-    seed: int
-    """The seed of the first result; result r is drawn with ``seed + r``."""
+    seeds: Sequence[int | None]
+    """The seed that each result was drawn with: ``seed + r``; of a replay, those in the records."""
     views: int
-    pipeline: str
+    pipeline: str | None
+    """None for a replay."""
     fingerprint: str | None
-    """sha256 of the pipeline's canonical form; None where every image failed."""
+    """sha256 of the pipeline's canonical form; None where every image failed, and for a replay."""
     media_type: str | None
     """What each result is where it is ``bytes``, such as ``image/jpeg``; None where every image failed."""
     timing_ms: Mapping[str, float] = field(default_factory=dict)
@@ -56,12 +59,13 @@ class Results(Sequence[T | ServiceError], Generic[T]):
 
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""
-        return f"<Results of {self.pipeline!r}: {len(self)}{failed}, seed={self.seed}, views={self.views}>"
+        origin = "a replay" if self.pipeline is None else repr(self.pipeline)
+        return f"<Results of {origin}: {len(self)}{failed}, seed={self.seed}, views={self.views}>"
 
     @property
-    def seeds(self) -> range:
-        """The seed of each result."""
-        return range(self.seed, self.seed + len(self))
+    def seed(self) -> int | None:
+        """The seed of the first result; never None but for a replay."""
+        return self.seeds[0]
 
     @property
     def errors(self) -> dict[int, ServiceError]:
@@ -83,16 +87,18 @@ class Results(Sequence[T | ServiceError], Generic[T]):
     @overload
     def stack(self: Results[Tensor]) -> Tensor: ...
     def stack(self) -> Any:
-        """One dense [R, C, H, W]; where the server sent it so, without a copy.
+        """One dense [R, C, H, W], of clips [R, T, C, H, W]; where the server sent it so, without a copy.
 
         Raises:
             ServiceError: One of the results failed.
             ShapesDiffer: The results have different shapes.
-            TypeError: The results are bytes.
+            TypeError: The results are bytes, or have targets.
         """
         items: list[Any] = self.raise_for_errors()
-        if isinstance(items[0], bytes):
+        if isinstance(items[0], bytes | list):
             raise TypeError("encoded results do not stack; ask for as_='numpy' or as_='torch'")
+        if any(isinstance(item, Augmented) for item in items):
+            raise TypeError("results with targets do not stack; their images may: [result.image for result in results]")
         shapes = sorted({tuple(item.shape) for item in items})
         if len(shapes) > 1:
             raise ShapesDiffer(f"results of {len(shapes)} shapes do not stack: {shapes}")

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 
 from augserve.errors import ConnectionFailed, InvalidInput, ResponseInvalid, Timeout
-from augserve.inputs import Images
 from augserve.jobs import Job
-from augserve.requests import Call, Request, deadline_header
+from augserve.requests import Call, Replay, Request, deadline_header
 from augserve.retries import Attempts, Clock, Retries
+from augserve.samples import Items
 
 CONNECT_TIMEOUT_S = 5.0
 BASE_URL = "http://127.0.0.1:8000"
@@ -41,9 +41,9 @@ class Settings:
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; it must be at least 1")
 
-    def plan(self, call: Call, images: Images) -> Job:
-        """How the images of a call are sent."""
-        return Job.plan(call, images, self.images_per_request, self.bytes_per_request)
+    def plan(self, call: Call | Replay, items: Items) -> Job:
+        """How the items of a call are sent."""
+        return Job.plan(call, items, self.images_per_request, self.bytes_per_request)
 
     def attempts(self, timeout_s: float | None = None) -> Attempts:
         """The tries of one request."""

@@ -1,4 +1,4 @@
-"""A small service that speaks the protocol in this process: its one augmentation adds the seed to the pixels."""
+"""A small service that speaks the protocol in this process: its one augmentation adds the seed to all there is."""
 
 from __future__ import annotations
 
@@ -11,15 +11,96 @@ import httpx
 import numpy as np
 import python_multipart
 from PIL import Image, UnidentifiedImageError
+from small_answers import answer, problem
 
 from augserve import wire
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
+__all__ = ["Service", "SmallResult", "augmented", "problem", "record_of"]
+
 
 def augmented(pixels: Pixels, seed: int) -> Pixels:
-    """What the service gives for an image [H, W, C]: [C, H, W]."""
-    return (pixels + np.uint8(seed % 256)).transpose(2, 0, 1)
+    """What the service gives for an image [H, W, C]: [C, H, W]; for a clip [T, H, W, C]: [T, C, H, W]."""
+    return np.moveaxis(pixels + np.uint8(seed % 256), -1, -3)
+
+
+def record_of(seed: int, size: tuple[int, int]) -> str:
+    """What the service says that it did: coordinates are moved by the seed too."""
+    matrix = [[1.0, 0.0, seed], [0.0, 1.0, seed], [0.0, 0.0, 1.0]]
+    operations = [{"name": "move", "arguments": {"by": seed}}]
+    sizes = {"input_size": size, "output_size": size}
+    return json.dumps({"version": 1, "seed": seed, **sizes, "matrix": matrix, "operations": operations})
+
+
+@dataclass
+class SmallSample:
+    """What came in a form of one sample."""
+
+    frames: list[bytes] = field(default_factory=list)
+    is_clip: bool = False
+    boxes: wire.Boxes | None = None
+    masks: np.ndarray | None = None
+    keypoints: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    record: str | None = None
+
+    def take(self, name: str, body: bytes, content_type: str) -> None:
+        """Keep a part."""
+        if name in (wire.IMAGE_PART, wire.FRAME_PART):
+            self.frames.append(body)
+            self.is_clip |= name == wire.FRAME_PART
+        elif name == wire.BOXES_PART:
+            self.boxes = wire.read_boxes(body, content_type)
+        elif name == wire.KEYPOINTS_PART:
+            self.keypoints = wire.read_keypoints(body, content_type).values
+        elif name == wire.LABELS_PART:
+            self.labels = wire.read_labels(body, content_type)
+        elif name == wire.MASKS_PART:
+            self.masks = np.asarray(Image.open(io.BytesIO(body))) if content_type == wire.PNG else wire.read_masks(body)
+        elif name == wire.RECORD_PART:
+            assert content_type == wire.JSON
+            self.record = body.decode()
+        else:
+            raise AssertionError(f"a part named {name!r}")
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is what the oldest servers take too."""
+        rest = (self.boxes, self.masks, self.keypoints, self.labels, self.record)
+        return not self.is_clip and all(one is None for one in rest)
+
+    def augment(self, seed: int, params: bool) -> SmallResult | None:
+        """Its result, or None where an image is none."""
+        decoded = [decode(frame) for frame in self.frames]
+        if any(frame is None for frame in decoded):
+            return None
+        pixels = np.stack(decoded) if self.is_clip else decoded[0] if decoded else None
+        size = (8, 9) if pixels is None else pixels.shape[-3:-1]
+        boxes = self.boxes
+        if boxes is not None:
+            moved = boxes.values + np.asarray(seed, boxes.values.dtype)
+            boxes = wire.Boxes(moved, boxes.format, boxes.clamping_mode, size)
+        return SmallResult(
+            image=None if pixels is None else augmented(pixels, seed),
+            boxes=boxes,
+            masks=None if self.masks is None else self.masks + np.asarray(seed).astype(self.masks.dtype),
+            keypoints=None if self.keypoints is None else wire.KeyPoints(self.keypoints + np.float32(seed), size),
+            labels=self.labels,
+            record=record_of(seed, size) if params else None,
+        )
+
+
+@dataclass
+class SmallResult:
+    """One result, before it is written."""
+
+    image: Pixels | None
+    boxes: wire.Boxes | None = None
+    masks: np.ndarray | None = None
+    keypoints: wire.KeyPoints | None = None
+    labels: np.ndarray | None = None
+    record: str | None = None
 
 
 @dataclass
@@ -34,43 +115,50 @@ class Service:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.requests.append(request)
-        return self.before(request, len(self.requests)) or self._augment(request)
+        return self.before(request, len(self.requests)) or self._work(request)
 
-    def _augment(self, request: httpx.Request) -> httpx.Response:
-        seed, views = int(request.url.params["seed"]), int(request.url.params["views"])
-        images = read_images(request)
-        if len(images) > self.max_images:
+    def _work(self, request: httpx.Request) -> httpx.Response:
+        samples = read_samples(request)
+        if len(samples) > self.max_images:
             return problem(413, "too-many-images", limit=self.max_images)
-        decoded = [decode(image) for image in images]
-        results = [
-            pixels if pixels is None else augmented(pixels, seed + i * views + v)
-            for i, pixels in enumerate(decoded)
-            for v in range(views)
-        ]
+        replay = request.url.path == wire.REPLAY_PATH
+        params = replay or request.url.params.get(wire.PARAMS_QUERY) == "true"
+        results = self._replayed(samples) if replay else self._drawn(request, samples, params)
         headers = {
-            wire.SEED_HEADER: str(seed),
             wire.COUNT_HEADER: str(len(results)),
-            wire.FINGERPRINT_HEADER: self.fingerprint,
             wire.REQUEST_ID_HEADER: f"request-{len(self.requests)}",
             "Server-Timing": 'decode;dur=1.5, run;dur=2, batch;desc="8 idle"',
         }
-        return answer(results, request.headers["Accept"], headers)
+        if not replay:
+            headers |= {wire.SEED_HEADER: request.url.params["seed"], wire.FINGERPRINT_HEADER: self.fingerprint}
+        alone = not params and all(sample.is_image for sample in samples)
+        return answer(results, request.headers["Accept"], headers, alone=alone)
+
+    def _drawn(self, request: httpx.Request, samples: Sequence[SmallSample], params: bool) -> list[SmallResult | None]:
+        seed, views = int(request.url.params["seed"]), int(request.url.params["views"])
+        repeated = [sample for sample in samples for _ in range(views)]
+        return [sample.augment(seed + r, params) for r, sample in enumerate(repeated)]
+
+    def _replayed(self, samples: Sequence[SmallSample]) -> list[SmallResult | None]:
+        assert all(sample.record for sample in samples)
+        return [sample.augment(json.loads(sample.record)["seed"], True) for sample in samples]
 
 
-def read_images(request: httpx.Request) -> list[bytes]:
-    """The images in a request, in order."""
+def read_samples(request: httpx.Request) -> list[SmallSample]:
+    """The samples in a request, in order."""
     if not request.headers["Content-Type"].startswith("multipart/"):
-        return [request.content]
-    images: list[bytes] = []
+        return [SmallSample([request.content])]
+    samples: dict[int, SmallSample] = {}
 
     def keep(file: python_multipart.multipart.File) -> None:
-        assert file.field_name == wire.IMAGE_PART.encode()
         file.file_object.seek(0)
-        images.append(file.file_object.read())
+        name, _, index = file.field_name.decode().removesuffix("]").partition("[")
+        sample = samples.setdefault(int(index) if index else len(samples), SmallSample())
+        sample.take(name, file.file_object.read(), file.content_type)
 
     headers = {name.title(): value.encode() for name, value in request.headers.items()}
     python_multipart.parse_form(headers, io.BytesIO(request.content), lambda field: None, keep)
-    return images
+    return [samples[i] for i in range(len(samples))]
 
 
 def decode(image: bytes) -> Pixels | None:
@@ -79,61 +167,3 @@ def decode(image: bytes) -> Pixels | None:
         return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
     except UnidentifiedImageError:
         return None
-
-
-def answer(results: Sequence[Pixels | None], accept: str, headers: dict[str, str]) -> httpx.Response:
-    """One tensor where there is one, or all have a shape; parts otherwise; a problem where all have failed."""
-    if all(result is None for result in results):
-        errors = [{"index": i, **corrupt_document()} for i in range(len(results))] if len(results) > 1 else None
-        return problem(422, "image-corrupt", **({"errors": errors} if errors else {}))
-    media_type = wire.NPY if accept == "*/*" else accept
-    shapes = {None if result is None else result.shape for result in results}
-    if len(results) == 1:
-        return httpx.Response(200, headers={**headers, "Content-Type": media_type}, content=encode(results[0], accept))
-    if len(shapes) == 1 and media_type != wire.PNG:
-        body = encode(np.stack(results), media_type)
-        return httpx.Response(200, headers={**headers, "Content-Type": media_type}, content=body)
-    boundary = wire.new_boundary()
-    parts = [part(result, i, media_type) for i, result in enumerate(results)]
-    body = b"".join(bytes(buffer) for buffer in wire.write_multipart(parts, boundary))
-    return httpx.Response(200, headers={**headers, "Content-Type": wire.multipart_type(boundary)}, content=body)
-
-
-def part(result: Pixels | None, index: int, media_type: str) -> wire.Part:
-    """One result of several."""
-    if result is None:
-        body, media_type = json.dumps(corrupt_document()).encode(), wire.PROBLEM
-    else:
-        body = encode(result, media_type)
-    return wire.Part({"Content-Type": media_type, wire.INDEX_HEADER: str(index)}, [body])
-
-
-def encode(pixels: Pixels, media_type: str) -> bytes:
-    """Pixels as safetensors, npy or PNG."""
-    data = memoryview(np.ascontiguousarray(pixels)).cast("B")
-    if media_type == wire.SAFETENSORS:
-        return b"".join(bytes(b) for b in wire.write_safetensors({wire.TENSOR_NAME: ("uint8", pixels.shape, data)}))
-    if media_type == wire.PNG:
-        buffer = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(buffer, "PNG")
-        return buffer.getvalue()
-    return wire.write_npy_header("uint8", pixels.shape) + bytes(data)
-
-
-def corrupt_document() -> dict[str, object]:
-    """The problem of an image that does not decode."""
-    return {"type": f"{wire.PROBLEM_TYPE_PREFIX}image-corrupt", "status": 422, "detail": "the image is corrupt"}
-
-
-def problem(status: int, slug: str, headers: dict[str, str] | None = None, **members: object) -> httpx.Response:
-    """An answer that is a problem document."""
-    document = {
-        "type": f"{wire.PROBLEM_TYPE_PREFIX}{slug}",
-        "title": slug.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": f"it is {slug}",
-        "request_id": "request-0",
-        **members,
-    }
-    body = json.dumps(document).encode()
-    return httpx.Response(status, headers={"Content-Type": wire.PROBLEM, **(headers or {})}, content=body)

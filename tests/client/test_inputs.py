@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from augserve import InvalidInput
-from augserve.inputs import UNCOMPRESSED_LIMIT_BYTES, Images, listed, read_source
+from augserve.inputs import UNCOMPRESSED_LIMIT_BYTES, read_source
+from augserve.samples import Items, listed
 from augserve.tiff import Photometric, write_tiff
 from factories import make_file, make_image, make_picture, make_pixels
 
@@ -183,7 +184,7 @@ def test_what_is_no_image_is_refused_with_what_is(image: object, message: str) -
 
 
 @pytest.mark.parametrize("image", [b"1", bytearray(b"1"), memoryview(b"1"), "a.jpg", Path("a.jpg")])
-def test_an_image_alone_is_not_taken_for_several(image: Images) -> None:
+def test_an_image_alone_is_not_taken_for_several(image: Items) -> None:
     assert listed(image) == [image]
 
 

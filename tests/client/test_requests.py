@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augserve import InvalidInput
-from augserve.inputs import read_source
+from augserve.parcels import PART_OVERHEAD_BYTES, read_parcel
 from augserve.requests import (
-    PART_OVERHEAD_BYTES,
     Call,
     Request,
-    build_augment,
     build_describe,
+    build_work,
     deadline_header,
     plan,
     split,
@@ -24,7 +23,7 @@ from augserve.wire import SAFETENSORS, SEED_LIMIT
 
 
 def build(call: Call, *images: bytes) -> Request:
-    return build_augment(call, [read_source(image) for image in images], range(len(images)))
+    return build_work(call, [read_parcel(image) for image in images], range(len(images)))
 
 
 @given(
@@ -56,29 +55,29 @@ def test_a_split_has_no_more_requests_than_it_must(sizes: list[int], images: int
     bytes_per_request=st.integers(2 * PART_OVERHEAD_BYTES, 8000),
 )
 def test_a_planned_body_is_never_over_its_limit(count: int, size: int, bytes_per_request: int) -> None:
-    sources = [read_source(bytes(size))] * count
+    parcels = [read_parcel(bytes(size))] * count
     call = Call("pipeline", seed=1)
-    for portion in plan(call, sources, 100, bytes_per_request):
+    for portion in plan(call, parcels, 100, bytes_per_request):
         if len(portion) > 1:
-            assert len(build_augment(call, sources, portion).body) <= bytes_per_request
+            assert len(build_work(call, parcels, portion).body) <= bytes_per_request
 
 
 @pytest.mark.parametrize(("views", "images"), [(None, 64), (1, 64), (4, 64), (5, 51), (64, 4)])
 def test_views_make_requests_of_fewer_images(views: int | None, images: int) -> None:
-    sources = [read_source(b"1")] * 200
-    assert plan(Call("pipeline", views=views), sources, 64, 10**9)[0] == range(images)
+    parcels = [read_parcel(b"1")] * 200
+    assert plan(Call("pipeline", views=views), parcels, 64, 10**9)[0] == range(images)
 
 
 def test_more_images_to_a_request_are_as_many_as_was_said() -> None:
-    sources = [read_source(b"1")] * 1000
-    assert plan(Call("pipeline"), sources, 500, 10**9)[0] == range(500)
-    assert plan(Call("pipeline", views=2), sources, 500, 10**9)[0] == range(250)
+    parcels = [read_parcel(b"1")] * 1000
+    assert plan(Call("pipeline"), parcels, 500, 10**9)[0] == range(500)
+    assert plan(Call("pipeline", views=2), parcels, 500, 10**9)[0] == range(250)
 
 
 def test_each_request_has_the_seed_of_its_first_result() -> None:
-    sources = [read_source(b"1")] * 10
+    parcels = [read_parcel(b"1")] * 10
     call = Call("pipeline", seed=7, views=3)
-    params = [build_augment(call, sources, portion).params for portion in (range(4), range(4, 8), range(8, 10))]
+    params = [build_work(call, parcels, portion).params for portion in (range(4), range(4, 8), range(8, 10))]
     assert [p["seed"] for p in params] == ["7", "19", "31"]
     assert {p["views"] for p in params} == {"3"}
 

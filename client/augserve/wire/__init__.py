@@ -55,7 +55,7 @@ from augserve.wire.names import (
     TIMEOUT_MS_LIMIT,
     WEBP,
 )
-from augserve.wire.npy import read_npy, write_npy_header
+from augserve.wire.npy import NPY_MAGIC, read_npy, write_npy_header
 from augserve.wire.problem import PROBLEM_TYPE_PREFIX, Problem
 from augserve.wire.safetensors import (
     MAX_HEADER_BYTES,
@@ -113,6 +113,7 @@ __all__ = [
     "MAX_VIEWS",
     "MULTIPART",
     "NPY",
+    "NPY_MAGIC",
     "OCTETS",
     "PARAMS_QUERY",
     "PIPELINE_HEADER",

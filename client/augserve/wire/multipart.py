@@ -33,6 +33,11 @@ class Part:
         return self.buffers[0] if len(self.buffers) == 1 else b"".join(flat(buffer) for buffer in self.buffers)
 
     @property
+    def media_type(self) -> str:
+        """What its Content-Type says without the options, "" where there is none; of a part that was read."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
     def name(self) -> str | None:
         """What its Content-Disposition calls it; of a part that was read."""
         found = _NAME.search(self.headers.get("content-disposition", ""))

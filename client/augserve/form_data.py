@@ -1,0 +1,33 @@
+"""Bodies of requests: one image as it is, or multipart/form-data."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+
+from augserve.inputs import Source
+from augserve.parcels import Parcel
+
+
+def write_body(parcels: Sequence[Parcel]) -> tuple[bytes, str]:
+    """The body and its content type; reads what is a path, and raises OSError where it cannot be read.
+
+    Parts are ``image``, ``image``, ... where that is all, and ``image[0]``, ``boxes[0]``, ``image[1]``, ... otherwise.
+    """
+    if len(parcels) == 1 and parcels[0].is_image:
+        source = parcels[0].parts[0][1]
+        return b"".join(source.read()), source.media_type
+    boundary = f"augserve-{secrets.token_hex(16)}"
+    chunks: list[bytes | memoryview] = []
+    for i, (name, source) in enumerate(_parts(parcels)):
+        disposition = f'form-data; name="{name}"; filename="{i}"'
+        head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {source.media_type}\r\n\r\n"
+        chunks += [head.encode(), *source.read(), b"\r\n"]
+    return b"".join([*chunks, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+
+
+def _parts(parcels: Sequence[Parcel]) -> Iterator[tuple[str, Source]]:
+    indexed = not all(parcel.is_image for parcel in parcels)
+    for i, parcel in enumerate(parcels):
+        for name, source in parcel.parts:
+            yield f"{name}[{i}]" if indexed else name, source
