@@ -10,9 +10,10 @@ import numpy as np
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.ops import Chain, Op, Select
-from augserve_pipelines.transforms.conversion import CastTo, Finish, Standardize
+from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
+from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.resize import Resample, ResizeTo
 
 

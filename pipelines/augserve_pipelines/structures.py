@@ -20,7 +20,7 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.plan import Plan
 from augserve_pipelines.records import Record
 from augserve_pipelines.samples import Pending, Sample, size_of
-from augserve_pipelines.transforms.conversion import to_image
+from augserve_pipelines.transforms.kinds import to_image
 from augserve_pipelines.tv_tensors import Image, Mask, Video
 from augserve_pipelines.tv_tensors.interop import kind_of, like
 
@@ -128,7 +128,7 @@ def _put_masks(op: Op, samples: Sequence[Sample], results: list[Sample]) -> None
 
 
 def _without_pictures(leaf: Any) -> Any:
-    return Image(to_image(leaf)) if isinstance(leaf, Picture.Image) else leaf
+    return to_image(leaf) if isinstance(leaf, Picture.Image) else leaf
 
 
 def _check(index: int, sample: Sample) -> None:

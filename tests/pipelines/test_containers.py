@@ -8,10 +8,11 @@ from augserve_pipelines.pipeline import Pipeline
 from augserve_pipelines.transforms.blur import GaussianBlur
 from augserve_pipelines.transforms.color import ColorJitter
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
-from augserve_pipelines.transforms.conversion import Normalize, ToDtype
+from augserve_pipelines.transforms.conversion import ToDtype
 from augserve_pipelines.transforms.crop import RandomCrop, RandomResizedCrop
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
 from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale
+from augserve_pipelines.transforms.normalize import Normalize
 from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
 from augserve_pipelines.transforms.resize import Resize
 from oracle import v2

@@ -13,9 +13,10 @@ from augserve_pipelines.batch import Batch
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import flat, plan
-from augserve_pipelines.transforms.conversion import CastTo, Finish, Standardize
+from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
+from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.resize import Resample, ResizeTo
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

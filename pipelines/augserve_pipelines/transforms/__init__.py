@@ -12,12 +12,14 @@ from augserve_pipelines.transforms.bounding_boxes import (
 )
 from augserve_pipelines.transforms.color import ColorJitter
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
-from augserve_pipelines.transforms.conversion import Normalize, ToDtype, ToImage
+from augserve_pipelines.transforms.conversion import ConvertImageDtype, ToDtype
 from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
 from augserve_pipelines.transforms.erasing import RandomErasing
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
 from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale
 from augserve_pipelines.transforms.keypoints import ClampKeyPoints, SanitizeKeyPoints
+from augserve_pipelines.transforms.kinds import PILToTensor, ToImage, ToPILImage, ToPureTensor, ToTensor
+from augserve_pipelines.transforms.normalize import Normalize
 from augserve_pipelines.transforms.pad import Pad
 from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
 from augserve_pipelines.transforms.resize import Resize
@@ -30,11 +32,13 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "ConvertBoundingBoxFormat",
+    "ConvertImageDtype",
     "GaussianBlur",
     "Grayscale",
     "Identity",
     "InterpolationMode",
     "Normalize",
+    "PILToTensor",
     "Pad",
     "RandomAffine",
     "RandomApply",
@@ -57,5 +61,8 @@ __all__ = [
     "SetClampingMode",
     "ToDtype",
     "ToImage",
+    "ToPILImage",
+    "ToPureTensor",
+    "ToTensor",
     "Transform",
 ]

@@ -1,23 +1,42 @@
-"""Change what pixels are stored as: tensors of images, dtypes and value ranges, standardised values."""
+"""Change what pixels are stored as: dtypes and value ranges."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from augserve_pipelines.constraints import OTHERS
+from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import NOTHING, Op
-from augserve_pipelines.parameters import DtypeOrMapping, Flag, Mean, Std, for_kind
+from augserve_pipelines.ops import NOTHING, Chain, Op, Select
+from augserve_pipelines.parameters import Dtype, DtypeOrMapping, Flag, for_kind
+from augserve_pipelines.samples import PICTURES, Pending, Sample
 from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.tv_tensors import Image, Video
+from augserve_pipelines.tv_tensors.interop import kind_of
+
+__all__ = [
+    "IMAGES",
+    "CastKinds",
+    "CastTo",
+    "ConvertImageDtype",
+    "ToDtype",
+    "convert_image_dtype",
+    "kinds_of_images",
+    "max_value",
+    "to_dtype",
+    "to_dtype_image",
+]
+
+IMAGES = (Tensor, Image, Video)
+TENSORS = tuple(kind for kind in ALL_KINDS if issubclass(kind, Tensor))
 
 _VALUE_BITS = {
     torch.uint8: 8,
@@ -26,6 +45,7 @@ _VALUE_BITS = {
     torch.int16: 15,
     torch.int32: 31,
     torch.int64: 63,
+    torch.bool: 1,  # of a PIL image in mode 1
 }
 
 # float16 and bfloat16 are narrower still, and upstream lets them pass
@@ -58,9 +78,24 @@ def to_dtype_image(image: Tensor, dtype: torch.dtype = torch.float32, scale: boo
     return _shifted(image, dtype)
 
 
-def normalize_image(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """``(image - mean) / std``, channel by channel; ``mean`` and ``std`` are ``[C, 1, 1]``, on the image's device."""
-    return image.sub(mean).div_(std)
+def _cast(inpt: Tensor, dtype: torch.dtype) -> Tensor:
+    return inpt.to(dtype)
+
+
+@functional(image=to_dtype_image, mask=_cast, boxes=_cast, keypoints=_cast)
+def to_dtype(inpt: Any, dtype: torch.dtype = torch.float32, scale: bool = False) -> Any:
+    """Cast an image or a video, with ``scale`` from the value range of its dtype to that of the other; see ``ToDtype``.
+
+    Masks, boxes and key points are cast and never scaled.
+
+    Raises:
+        InvalidInput: the integers are too wide for the floats to fill.
+    """
+
+
+def convert_image_dtype(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """``to_dtype_image(image, dtype, scale=True)``, under the name that it had in v1."""
+    return to_dtype_image(image, dtype, scale=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +104,16 @@ class CastTo(Op):
 
     dtype: torch.dtype
     scale: bool
+    kinds: tuple[type, ...] | None = IMAGES  # None: masks, boxes and points too
 
     def frames(self, frames: Frames) -> Frames:
         return frames.with_dtype(self.dtype)
 
     def image(self, x: Tensor) -> Tensor:
         return to_dtype_image(x, self.dtype, self.scale)
+
+    def calls(self) -> Iterator[Call]:
+        yield Call(to_dtype, {"dtype": self.dtype, "scale": self.scale}, self.kinds)
 
     def write(self, x: Tensor, out: Tensor) -> None:
         if self.dtype.is_floating_point and not x.is_floating_point():
@@ -86,141 +125,133 @@ class CastTo(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Standardize(Op):
-    """Subtract a mean and divide by a standard deviation, channel by channel."""
+class CastKinds(Op):
+    """Cast each kind of input to a dtype of its own; ``pixels`` is what that is for the image of each sample."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    dtypes: tuple[tuple[torch.dtype, tuple[type, ...]], ...]
+    scale: bool
+    pixels: Op
 
-    def image(self, x: Tensor) -> Tensor:
-        return normalize_image(x, *self._columns(x))
-
-    def write(self, x: Tensor, out: Tensor) -> None:
-        mean, std = self._columns(x)
-        torch.sub(x, mean, out=out).div_(std)
-
-    def _columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(values, dtype=x.dtype, device=x.device) for values in (self.mean, self.std))
-        return mean.view(-1, 1, 1), std.view(-1, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Finish(Op):
-    """``CastTo``, then ``Standardize``, of integers, and a cast of that, one sample at a time while it is in cache."""
-
-    cast: CastTo
-    standardize: Standardize
-    dtype: torch.dtype  # of the result
+    def __getitem__(self, rows: Any) -> CastKinds:
+        return replace(self, pixels=self.pixels[rows])
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.with_dtype(self.dtype)
+        return self.pixels.frames(frames)
 
     def image(self, x: Tensor) -> Tensor:
-        out = torch.empty(x.shape, dtype=self.dtype, device=x.device)
-        self.write(x, out)
-        return out
+        return self.pixels.image(x)
 
-    def write(self, x: Tensor, out: Tensor) -> None:
-        if self.dtype != self.cast.dtype:
-            out.copy_(replace(self, dtype=self.cast.dtype).image(x))
-            return
-        mean, std = self.standardize._columns(out)
-        for pixels, result in zip(x, out, strict=True):
-            self.cast.write(pixels, result)
-            result.sub_(mean).div_(std)
+    def parts(self) -> Op:
+        return self.pixels
 
-    def table(self, channels: int) -> Tensor:
-        """What becomes of each byte: ``[C, 256]``, on the CPU."""
-        return _table(self, channels)
-
-
-class ToImage(Transform):
-    """Make a tensor ``[C, H, W]`` of a PIL image or an array ``[H, W, C]`` or ``[H, W]``; leave tensors as they are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        return NOTHING
-
-    def forward(self, *inputs: Any) -> Any:
-        """Convert every PIL image and array of a nested structure."""
-        sample = inputs if len(inputs) != 1 else inputs[0]
-        return pytree.tree_map(to_image, sample)
+    def calls(self) -> Iterator[Call]:
+        for dtype, kinds in self.dtypes:
+            yield Call(to_dtype, {"dtype": dtype, "scale": self.scale}, kinds)
 
 
 class ToDtype(Transform):
     """Cast the image to a dtype.
 
     Args:
-        dtype: the dtype, or one for each kind of input.
-        scale: whether to scale the values from the range of the one dtype to that of the other: 0 to 255 for uint8, 0
-            to 1 for floats.
+        dtype: the dtype of images and videos, or a mapping with one for each kind of input, null for those that are to
+            be left as they are. In a mapping, images that are marked as nothing are a ``Tensor``, or an ``Image`` where
+            only that is given, and a kind must be in it, or ``others``.
+        scale: whether to scale the values of images and videos from the range of the one dtype to that of the other: 0
+            to 255 for uint8, 0 to 1 for floats.
+
+    Raises:
+        InvalidInput: the mapping has nothing for an input, or the values cannot be scaled.
     """
+
+    acts_on = TENSORS
+    transformed_types = (Tensor,)
 
     def __init__(self, dtype: DtypeOrMapping, scale: Flag = False) -> None:
         super().__init__()
         self.dtype = dtype
         self.scale = scale
 
+    def check_sample(self, sample: Sample) -> None:
+        for kind in {kind_of(sample.leaves[place]) for place in sample.acts}:
+            if kind in TENSORS:
+                self._dtype_of(kind)
+
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        dtype = for_kind(self.dtype, Tensor)
-        if dtype is None or all(present == dtype for present in frames.dtypes):
-            return NOTHING
-        if self.scale:
-            for present in set(frames.dtypes.tolist()):
-                _check_fits(present, dtype)
-        return CastTo(dtype, self.scale)
+        if isinstance(self.dtype, torch.dtype):
+            return _cast_of_pixels(frames, self.dtype, self.scale)
+        by_dtype = {dtype: _kinds_of(dtype, self.dtype) for dtype in self.dtype.values() if dtype is not None}
+        return CastKinds(tuple(by_dtype.items()), self.scale, self._pixels(frames))
+
+    def _pixels(self, frames: Frames) -> Op:
+        kinds = kinds_of_images(frames)
+        if frames.samples is None and isinstance(self.dtype, Mapping) and Tensor not in self.dtype:
+            kinds = [Image if Image in self.dtype else Tensor] * len(frames)
+        wanted = [self._dtype_of(kind) if kind in IMAGES else None for kind in kinds]
+        ops: list[Op] = []
+        for dtype in {dtype for dtype in wanted if dtype is not None}:
+            rows = np.array([own is dtype for own in wanted], bool)
+            ops.append(Select(rows, _cast_of_pixels(frames[rows], dtype, self.scale)))
+        return Chain(tuple(ops))
+
+    def _dtype_of(self, kind: type) -> torch.dtype | None:
+        if isinstance(self.dtype, Mapping) and kind not in self.dtype and OTHERS not in self.dtype:
+            raise InvalidInput(f"ToDtype.dtype has nothing for {kind.__name__}: give it a dtype or null, or 'others'")
+        dtype: torch.dtype | None = for_kind(self.dtype, kind)
+        return dtype
 
 
-class Normalize(Transform):
-    """Standardise the channels: ``(value - mean) / std``.
+class ConvertImageDtype(Transform):
+    """Cast the image to a dtype and scale its values to the range of that one. Of v1: ``ToDtype`` is the newer way.
+
+    Masks, boxes and key points are cast too, and not scaled.
 
     Args:
-        mean: what to subtract, for each channel or for all of them.
-        std: what to divide by then, for each channel or for all of them.
-        inplace: eagerly, write into the input.
+        dtype: the dtype.
 
     Raises:
-        InvalidInput: the image holds integers, or has another number of channels.
+        InvalidInput: the values cannot be scaled.
     """
 
-    def __init__(self, mean: Mean, std: Std, inplace: Flag = False) -> None:
+    acts_on = TENSORS
+
+    def __init__(self, dtype: Dtype = torch.float32) -> None:
         super().__init__()
-        if len(mean) != len(std) and 1 not in (len(mean), len(std)):
-            raise ValueError(f"mean has {len(mean)} values and std has {len(std)}: one for each channel is needed")
-        self.mean = mean
-        self.std = std
-        self.inplace = inplace
+        self.dtype = dtype
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        wanted = max(len(self.mean), len(self.std))
-        for channels, dtype in set(zip(frames.channels.tolist(), frames.dtypes.tolist(), strict=True)):
-            if not dtype.is_floating_point:
-                raise InvalidInput(f"Normalize takes floats, got {dtype}: ToDtype(float32, scale=True) goes before it")
-            if wanted not in (1, channels):
-                raise InvalidInput(f"Normalize has values for {wanted} channels, and the image has {channels}")
-        return Standardize(tuple(self.mean), tuple(self.std))
+        for present in set(frames.imaged().dtypes.tolist()):
+            _check_fits(present, self.dtype)
+        return CastTo(self.dtype, scale=True, kinds=None)
 
 
-def to_image(item: Any) -> Any:
-    """A PIL image or an array as a tensor ``[C, H, W]`` of its dtype; anything else as it is."""
-    if isinstance(item, Image.Image):
-        pixels = torch.from_numpy(np.array(item))
-    elif isinstance(item, np.ndarray):
-        pixels = torch.from_numpy(item)
-    else:
-        return item
-    return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.movedim(-1, -3)
+def _cast_of_pixels(frames: Frames, dtype: torch.dtype, scale: bool) -> Op:
+    dtypes = set(frames.imaged().dtypes.tolist())
+    if dtypes <= {dtype}:
+        return NOTHING
+    if scale:
+        for present in dtypes:
+            _check_fits(present, dtype)
+    return CastTo(dtype, scale)
 
 
-@lru_cache(maxsize=64)
-def _table(finish: Finish, channels: int) -> Tensor:
-    every = torch.arange(256, dtype=torch.uint8).expand(channels, 1, 256)
-    return finish.image(every.unsqueeze(0)).reshape(channels, 256)
+def _kinds_of(dtype: torch.dtype, mapping: Mapping[Any, torch.dtype | None]) -> tuple[type, ...]:
+    return tuple(kind for kind in TENSORS if for_kind(mapping, kind) is dtype)
+
+
+def kinds_of_images(frames: Frames) -> list[type]:
+    """The kind of each sample's image; ``object`` where it has none."""
+    return [Tensor] * len(frames) if frames.samples is None else [_kind_of_image(one) for one in frames.samples]
+
+
+def _kind_of_image(sample: Sample) -> type:
+    leaves = (sample.leaves[place] for place in sample.acts)
+    kinds = (leaf.kind for leaf in leaves if isinstance(leaf, Pending))
+    return next((kind for kind in kinds if kind in (Tensor, *PICTURES)), object)
 
 
 def _shifted(image: Tensor, dtype: torch.dtype) -> Tensor:
+    if torch.bool in (image.dtype, dtype):
+        raise InvalidInput(f"{image.dtype} cannot be scaled to {dtype}: cast to floats in between")
     before, after = _VALUE_BITS[image.dtype], _VALUE_BITS[dtype]
     if torch.uint16 in (image.dtype, dtype):
         wide = image.long()  # torch has no shifts of uint16
