@@ -12,6 +12,8 @@ from augserve_pipelines.errors import (
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.pipeline import OutputSignature, Pipeline
+from augserve_pipelines.records import Record
+from augserve_pipelines.structures import Samples
 
 __all__ = [
     "Batch",
@@ -24,5 +26,7 @@ __all__ = [
     "Pipeline",
     "PipelinesError",
     "Problem",
+    "Record",
+    "Samples",
     "ShapesDiffer",
 ]

@@ -17,6 +17,7 @@ from augserve_pipelines.document import MAX_BYTES, DocumentError, Node, read
 from augserve_pipelines.errors import InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
+from augserve_pipelines.probing import impossible
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.transforms.base import Transform
 
@@ -117,7 +118,9 @@ class _Reader:
         if self.problems:
             return None
         plain = {"description": "", "parity": "torchvision", **plain}
-        return Definition(name, input=InputRule(**checked_rule), transforms=tuple(steps), **plain)
+        own = InputRule(**checked_rule)
+        self.problems += (Problem(self.file, *found) for found in impossible(steps, own.channels))
+        return Definition(name, input=own, transforms=tuple(steps), **plain)
 
     def steps(self, node: Node, place: str) -> list[Transform]:
         if not isinstance(node.value, list):

@@ -46,6 +46,11 @@ FUNCTIONALS: dict[str, Functional] = {}
 class Deferred:
     """An argument that is computed where it is needed, such as a field of noise: subclasses are frozen dataclasses."""
 
+    @property
+    def count(self) -> int:
+        """How many numbers ``value`` makes."""
+        raise NotImplementedError(f"{type(self).__name__} does not define count")
+
     def value(self) -> Any:
         """What the kernel is given."""
         raise NotImplementedError(f"{type(self).__name__} does not define value()")
@@ -103,7 +108,6 @@ class Functional:
 
     def apply(self, leaf: Any, arguments: Mapping[str, Any]) -> Any:
         """Act on an input with the arguments by name; one that there is no kernel for comes back as it is."""
-        arguments = {name: one.value() if isinstance(one, Deferred) else one for name, one in arguments.items()}
         if (registered := self._registered_for(leaf)) is not None:
             return registered(leaf, **_taken(registered, arguments))
         kind = kind_of(leaf)
@@ -247,8 +251,10 @@ def _wrapped(leaf: Any, result: Any) -> Any:
 
 
 def _taken(kernel: Kernel, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that the kernel has parameters for, computed where they were deferred."""
     names = _parameters(kernel)
-    return dict(arguments) if names is None else {name: one for name, one in arguments.items() if name in names}
+    taken = arguments.items() if names is None else ((name, one) for name, one in arguments.items() if name in names)
+    return {name: one.value() if isinstance(one, Deferred) else one for name, one in taken}
 
 
 @functools.cache

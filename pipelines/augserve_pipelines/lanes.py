@@ -56,7 +56,7 @@ class Lanes:
     def __init__(self, seeds: Sequence[int], *, probing: bool = False) -> None:
         self._streams = _Streams(seeds)
         self._rows = np.arange(len(seeds))
-        self._probing = probing
+        self.probing = probing
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -65,7 +65,7 @@ class Lanes:
         view = Lanes.__new__(Lanes)
         view._streams = self._streams
         view._rows = self._rows[rows]
-        view._probing = self._probing
+        view.probing = self.probing
         return view
 
     def rand(self) -> NDArray[np.float32]:
@@ -125,7 +125,7 @@ class Lanes:
 
         For noise as large as an image: it is drawn again where it is needed, and not held for a whole batch.
         """
-        if self._probing:
+        if self.probing:
             return _column([Stream(torch.Generator().get_state())] * len(self))
 
         def fork(generator: torch.Generator, i: int) -> Stream:

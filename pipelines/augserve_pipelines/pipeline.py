@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augserve_pipelines import canonical, definition, executor
+from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, InvalidPipeline, Problem
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select, after
 from augserve_pipelines.plan import Plan, plan, with_parity
+from augserve_pipelines.probing import probe, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.samples import Sample, frames_of
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
@@ -32,8 +33,7 @@ from augserve_pipelines.transforms.containers import Compose, Identity
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.tv_tensors.interop import kind_of
 
-# What `signature` draws for: sizes a photograph may have, each under many seeds.
-_PROBE_SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))
+# Seeds that `signature` draws under, for each size that it tries.
 _PROBE_SEEDS = 64
 
 
@@ -93,6 +93,31 @@ class Pipeline:
         return cls(
             found.transforms, parity=found.parity, name=found.name, description=found.description, input=found.input
         )
+
+    @classmethod
+    def from_torchvision(cls, transforms: Any, **options: Any) -> Pipeline:
+        """The pipeline of torchvision's transforms.
+
+        Args:
+            transforms: a ``v2.Compose``, an ``nn.Sequential``, a list, or one transform of
+                ``torchvision.transforms.v2``.
+            options: as of the constructor.
+
+        Raises:
+            InvalidPipeline: some have no counterpart; lists all of them.
+        """
+        return cls(interchange.from_torchvision(transforms), **options)
+
+    def to_torchvision(self) -> Any:
+        """The transforms as a ``torchvision.transforms.v2.Compose``, which gives one sample what this gives it.
+
+        Raises:
+            ModuleNotFoundError: torchvision is not installed.
+            InvalidPipeline: some have no counterpart, or ``parity`` is Pillow's; lists all of them.
+        """
+        if self.parity != "torchvision":
+            raise InvalidPipeline([Problem(None, "parity", f"{self.parity!r} is nothing that torchvision has")])
+        return interchange.to_torchvision(self.transforms)
 
     @overload
     def __call__(
@@ -190,6 +215,15 @@ class Pipeline:
         """Draw for images of these frames and fuse what was drawn, before a pixel is read."""
         return plan(self._draw(frames, seeds), frames)
 
+    def _probed(self) -> Frames:
+        frames = probe(1 if self.input.mode == "L" else 3, seeds=_PROBE_SEEDS)
+        seeds = range(len(frames))
+        outputs = after(self._draw(frames, seeds, probing=True), frames)
+        if self._together is None:
+            return outputs
+        batches = probe_batches(outputs)
+        return self._together.draw(Lanes(seeds, probing=True), batches).frames(batches)
+
     def _draw(self, frames: Frames, seeds: Sequence[int], *, probing: bool = False) -> Op:
         op = with_parity(self._alone.draw(Lanes(seeds, probing=probing), frames), self.parity)
         if self._cast is not None:
@@ -248,8 +282,7 @@ class Pipeline:
         Raises:
             InvalidInput: the pipeline cannot run on photographs at all.
         """
-        frames = _probe(1 if self.input.mode == "L" else 3)
-        outputs = self._draw(frames, range(len(frames)), probing=True).frames(frames)
+        outputs = self._probed()
         dtypes = {str(dtype).removeprefix("torch.") for dtype in outputs.dtypes}
         return OutputSignature(
             dtype=dtypes.pop() if len(dtypes) == 1 else None,
@@ -262,13 +295,6 @@ class Pipeline:
 def _cast_of_floats(frames: Frames, dtype: torch.dtype) -> Op:
     floats = np.array([present is not None and present.is_floating_point for present in frames.dtypes], bool)
     return Select(floats, CastTo(dtype, scale=False))
-
-
-def _probe(channels: int) -> Frames:
-    count = len(_PROBE_SIZES) * _PROBE_SEEDS
-    heights, widths = np.tile(np.array(_PROBE_SIZES), (_PROBE_SEEDS, 1)).T
-    dtypes = np.full(count, torch.uint8, object)
-    return Frames(heights, widths, np.full(count, channels), dtypes)
 
 
 def _same(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:

@@ -133,14 +133,19 @@ def _read(value: Any, place: str) -> Any:
 
 def _deferred(value: Mapping[str, Any], place: str) -> Deferred:
     kinds = {kind.__name__: kind for kind in Deferred.__subclasses__()}
-    kind = kinds.get(str(value[DEFERRED]))
+    kind: Any = kinds.get(str(value[DEFERRED]))
     if kind is None:
         raise InvalidInput(f"{place}: {value[DEFERRED]!r:.80} is no value of a record")
     fields = {name: _read(item, f"{place}.{name}") for name, item in value.items() if name != DEFERRED}
+    known = _fields(kind)
+    if set(fields) != set(known):
+        raise InvalidInput(f"{place}: {kind.__name__} has {sorted(known)}, not {sorted(fields)[:10]}")
     try:
-        return TypeAdapter(kind, config=_LAX).validate_python(fields)
-    except ValidationError as error:
-        raise InvalidInput(f"{place}: {_first(error)}") from error
+        made: Deferred = kind(**{name: known[name].validate_python(field) for name, field in fields.items()})
+        return made
+    except (ValidationError, ValueError) as error:
+        message = _first(error) if isinstance(error, ValidationError) else str(error)
+        raise InvalidInput(f"{place}: {message}") from error
 
 
 def _state(value: Any, place: str) -> Tensor:
@@ -180,6 +185,12 @@ def _adapters(own: Functional) -> Mapping[str, TypeAdapter[Any]]:
     hints = get_type_hints(declared, include_extras=True)
     names = list(own.signature.parameters)[1:]
     return {name: TypeAdapter(hints.get(name, Any), config=_LAX) for name in names}
+
+
+@functools.cache
+def _fields(kind: Any) -> Mapping[str, TypeAdapter[Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {one.name: TypeAdapter(hints[one.name], config=_LAX) for one in dataclasses.fields(kind)}
 
 
 def _first(error: ValidationError) -> str:

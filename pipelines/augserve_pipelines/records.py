@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines import record_values
-from augserve_pipelines.dispatch import ALL_KINDS, FUNCTIONALS, Call, Functional
+from augserve_pipelines.dispatch import ALL_KINDS, FUNCTIONALS, Call, Deferred, Functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints
@@ -21,6 +21,7 @@ __all__ = ["Record"]
 
 VERSION = 1
 MOST_OPERATIONS = 200
+NUMBERS_PER_PIXEL = 4  # of what a call is given: noise for each channel
 KINDS: Mapping[str, type] = {kind.__name__: kind for kind in ALL_KINDS}
 
 Matrix = NDArray[np.float64]
@@ -168,6 +169,11 @@ def _mapped(matrix: Matrix, points: Tensor) -> Tensor:
 
 def _check_sizes(calls: Sequence[Call], size: Size, most_pixels: int) -> None:
     for call in calls:
+        made = sum(one.count for one in call.arguments.values() if isinstance(one, Deferred))
+        if made > NUMBERS_PER_PIXEL * most_pixels:
+            raise InvalidInput(
+                f"{call.functional.name} is given {made} numbers; {NUMBERS_PER_PIXEL * most_pixels} are allowed"
+            )
         *_, size = _geometry(call, size)
         if size[0] < 1 or size[1] < 1 or size[0] * size[1] > most_pixels:
             raise InvalidInput(

@@ -32,6 +32,8 @@ class Transform(nn.Module):
 
     acts_on: ClassVar[tuple[type, ...]] = PIXEL_KINDS
     """The kinds of input that change; others come back as they are."""
+    needs: ClassVar[tuple[type, ...]] = ()
+    """The kinds of input that there must be one of."""
     one_size: ClassVar[bool] = False
     """Whether inputs of several sizes are refused, because the draw depends on the size."""
     batched: ClassVar[bool] = False

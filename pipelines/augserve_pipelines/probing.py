@@ -1,0 +1,106 @@
+"""Draw for photographs that nobody has taken: to know what a pipeline gives, and whether it can run at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import after
+from augserve_pipelines.samples import Pending, Sample, frames_of
+from augserve_pipelines.transforms.base import Transform, is_batched
+from augserve_pipelines.transforms.containers import RandomChoice, RandomOrder
+from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask
+
+__all__ = ["SIZES", "impossible", "probe", "probe_batches"]
+
+SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))  # that photographs may have
+FAR_SIZES = ((64, 64), *SIZES, (4000, 6000))
+BATCH = 2
+
+
+def probe(channels: int, sizes: Sequence[tuple[int, int]] = SIZES, seeds: int = 1) -> Frames:
+    """Frames of uint8 images of these sizes, each ``seeds`` times, with every kind of target beside the image."""
+    own = [_sample(channels, size) for size in sizes]
+    frames = frames_of(own)
+    return frames[np.tile(np.arange(len(own)), seeds)]
+
+
+def probe_batches(frames: Frames) -> Frames:
+    """Each sample as a batch of such samples, collated with labels."""
+    leads = frames.led(BATCH)
+    samples = np.empty(len(frames), object)
+    for i in range(len(frames)):
+        samples[i] = Sample.of((Image(torch.zeros(BATCH, 1, 1, 1)), torch.zeros(BATCH, dtype=torch.int64)))
+        samples[i] = samples[i].with_leaves({0: Pending(Image)})
+    return replace(leads, samples=samples)
+
+
+def impossible(transforms: Sequence[Transform], channels: int) -> Iterator[tuple[str, str]]:
+    """The place and the reason of every step that can run on no photograph, such as ``Normalize`` on integers."""
+    frames = probe(channels, FAR_SIZES)
+    yield from _impossible(transforms, frames, "transforms")
+
+
+def _impossible(transforms: Sequence[Transform], frames: Frames, place: str) -> Iterator[tuple[str, str]]:
+    batches = False
+    for index, transform in enumerate(transforms):
+        own = f"{place}[{index}].{type(transform).__name__}"
+        if is_batched(transform) and not batches:
+            frames, batches = probe_batches(frames), True
+        inner = list(_inside(transform, frames, f"{own}.transforms"))
+        yield from inner
+        if inner:
+            return
+        drawn = _drawn(transform, frames)
+        if isinstance(drawn, str):
+            yield own, drawn
+            return
+        frames = drawn
+
+
+def _inside(transform: Transform, frames: Frames, place: str) -> Iterator[tuple[str, str]]:
+    steps = transform.steps()
+    if isinstance(transform, RandomChoice | RandomOrder):
+        for index, step in enumerate(steps):
+            for own, reason in _impossible([step], frames, place):
+                yield own.replace(f"{place}[0]", f"{place}[{index}]", 1), reason
+    elif steps:
+        yield from _impossible(steps, frames, place)
+
+
+def _drawn(transform: Transform, frames: Frames) -> Frames | str:
+    """The frames of those samples that the transform takes; the reason where it takes none."""
+    try:
+        return _after(transform, frames)
+    except (InvalidInput, TypeError):
+        taken, reason = [], ""
+    for row in range(len(frames)):
+        try:
+            taken.append(_after(transform, frames[row : row + 1]))
+        except (InvalidInput, TypeError) as error:
+            reason = str(error)
+    return taken[0] if taken else reason
+
+
+def _after(transform: Transform, frames: Frames) -> Frames:
+    return after(transform.draw(Lanes(range(len(frames)), probing=True), frames), frames)
+
+
+def _sample(channels: int, size: tuple[int, int]) -> Sample:
+    height, width = size
+    box = [[0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height]]
+    return Sample.of(
+        {
+            "image": Image(torch.empty(1, dtype=torch.uint8).expand(channels, height, width)),
+            "boxes": BoundingBoxes(torch.tensor(box), format="XYXY", canvas_size=size),
+            "masks": Mask(torch.empty(1, dtype=torch.uint8).expand(1, height, width)),
+            "keypoints": KeyPoints(torch.tensor([[width / 2, height / 2]]), canvas_size=size),
+            "labels": torch.zeros(1, dtype=torch.int64),
+        }
+    )
