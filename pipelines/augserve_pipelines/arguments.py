@@ -33,7 +33,6 @@ ITEM_WORDS = {
 }
 UNSUITABLE = "unsuitable"  # the error type of our own validators for a value that is not even of the right type
 MAX_LISTED = 12
-LONGEST_LISTING = 24
 BOUNDS = {
     "greater_than": ("not greater than", "gt"),
     "greater_than_equal": ("less than", "ge"),
@@ -254,6 +253,4 @@ def nearest(name: object, allowed: Iterable[str]) -> str:
     meant = f"; did you mean {near[0]!r}?" if near else ""
     if near and len(names) > MAX_LISTED:
         return meant
-    listed = ", ".join(names[:LONGEST_LISTING]) or "nothing"
-    more = f", ... ({len(names)} in all)" if len(names) > LONGEST_LISTING else ""
-    return f"{meant or ';'} allowed: {listed}{more}"
+    return f"{meant or ';'} allowed: {', '.join(names) or 'nothing'}"

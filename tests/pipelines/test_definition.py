@@ -214,7 +214,7 @@ def test_a_key_of_any_text_stays_on_one_short_line() -> None:
     found = the_problem('{transforms: [Identity], "a\\nb": 1}')
     assert found.startswith(r"x:1: 'a\nb': a pipeline has no 'a\nb'; allowed: ")
     assert len(the_problem(f"{{transforms: [Identity], ? {'k' * 5000} : 1}}")) < 400
-    assert len(the_problem(f"transforms: [{'Resize' * 5000}]")) < 600
+    assert len(the_problem(f"transforms: [{'Resize' * 5000}]")) < 1500  # all names of transforms
 
 
 def test_an_unknown_transform_without_a_near_name_is_told_all_there_are() -> None:
