@@ -67,15 +67,14 @@ def adjust_sharpness(image: Tensor, factor: float) -> Tensor:
     side, middle = 1.0 / 13.0, 5.0 / 13.0
     taps = [[side, side, side], [side, middle, side], [side, side, side]]
     kernel = torch.tensor(taps, dtype=dtype, device=image.device).expand(channels, 1, 3, 3)
-    values = image.to(dtype)
-    flat = values.reshape(-1, channels, image.shape[-2], image.shape[-1]) if image.ndim > 4 else values
-    blurred = F.conv2d(flat, kernel, groups=channels)
+    shape = image.shape
+    flat = image.reshape(-1, channels, shape[-2], shape[-1]) if image.ndim > 4 else image
+    sharpened = flat.to(dtype, copy=True)  # laid out as the image is, which a later sum of floats may depend on
+    blurred = F.conv2d(sharpened, kernel, groups=channels)
     blurred = blurred if image.is_floating_point() else blurred.round()
-    inner = flat[..., 1:-1, 1:-1]
-    inner = inner.add(blurred.sub(inner), alpha=1.0 - factor)
-    rows = torch.cat([flat[..., 1:-1, :1], inner, flat[..., 1:-1, -1:]], -1)
-    sharpened = torch.cat([flat[..., :1, :], rows, flat[..., -1:, :]], -2)
-    return sharpened.clamp(0, max_value(image.dtype)).to(image.dtype).reshape(image.shape)
+    inner = sharpened[..., 1:-1, 1:-1]
+    inner.add_(blurred.sub(inner), alpha=1.0 - factor)
+    return sharpened.clamp_(0, max_value(image.dtype)).to(image.dtype).reshape(shape)
 
 
 def adjust(image: Tensor, what: int, factor: float) -> Tensor:

@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from augserve_pipelines.scripting.draws import integer, log_uniform, uniform
@@ -19,13 +18,19 @@ Ten = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tens
 def center_crop(image: Tensor, height: int, width: int) -> Tensor:
     """The middle of ``[..., C, H, W]``; zeros where the image is smaller."""
     rows, columns = image.shape[-2], image.shape[-1]
-    if not holds(rows >= height) or not holds(columns >= width):
-        more_rows, more_columns = greatest(height - rows, 0), greatest(width - columns, 0)
-        above, before = more_rows // 2, more_columns // 2
-        image = F.pad(image, [before, more_columns - before, above, more_rows - above])
-        rows, columns = rows + more_rows, columns + more_columns
-    top, left = half_to_even(rows - height), half_to_even(columns - width)
-    return image.narrow(-2, top, height).narrow(-1, left, width)
+    if holds(rows >= height) and holds(columns >= width):
+        top, left = half_to_even(rows - height), half_to_even(columns - width)
+        return image.narrow(-2, top, height).narrow(-1, left, width)
+    down, across = _middle(rows, height, image.device), _middle(columns, width, image.device)
+    window = image.index_select(-2, down.clamp(0, rows - 1)).index_select(-1, across.clamp(0, columns - 1))
+    inside = ((down >= 0) & (down < rows)).unsqueeze(1) & (across >= 0) & (across < columns)
+    return torch.where(inside, window, torch.zeros_like(window))
+
+
+def _middle(outer: int, inner: int, device: torch.device) -> Tensor:
+    """Which lines of an image its middle has; those before the first and after the last are missing."""
+    start = half_to_even(greatest(outer - inner, 0)) - greatest(inner - outer, 0) // 2
+    return torch.arange(inner, device=device) + start
 
 
 def five_crop(image: Tensor, height: int, width: int) -> Five:

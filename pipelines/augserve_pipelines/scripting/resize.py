@@ -7,7 +7,7 @@ from torch import Tensor
 from augserve_pipelines.scripting.dtypes import rounded
 from augserve_pipelines.scripting.fixed_point import resize_bytes
 from augserve_pipelines.scripting.form import Form
-from augserve_pipelines.scripting.sizes import greatest, holds, least
+from augserve_pipelines.scripting.sizes import decomposes, greatest, holds, least
 
 __all__ = ["PillowResize", "Resize", "resize"]
 
@@ -17,7 +17,8 @@ def resize(image: Tensor, height: int, width: int, mode: str, antialias: bool) -
     if holds(image.shape[-2] == height) and holds(image.shape[-1] == width):
         return image
     smooth = mode != "nearest" and mode != "nearest-exact"
-    if smooth and image.dtype == torch.uint8 and image.device.type != "cpu":
+    # torch has no such kernel for other devices, and it decomposes this one into arithmetic on floats if it may
+    if smooth and image.dtype == torch.uint8 and (image.device.type != "cpu" or (decomposes() and not antialias)):
         return resize_bytes(image, height, width, mode, antialias, "torchvision", False)
     flat = image.reshape(-1, image.shape[-3], image.shape[-2], image.shape[-1])
     flat = _interpolated(flat, height, width, mode, smooth, antialias)

@@ -7,7 +7,7 @@ all sizes and not only for those on the same side of a comparison as the example
 import torch
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-__all__ = ["greatest", "half_to_even", "holds", "least"]
+__all__ = ["decomposes", "greatest", "half_to_even", "holds", "least"]
 
 
 def least(a: int, b: int) -> int:
@@ -37,3 +37,10 @@ def holds(condition: bool) -> bool:
     if torch.jit.is_scripting():
         return condition
     return statically_known_true(condition)
+
+
+def decomposes() -> bool:
+    """Whether torch may run other operations for one: while ``torch.compile`` traces, but not while exporting."""
+    if torch.jit.is_scripting():
+        return False
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()

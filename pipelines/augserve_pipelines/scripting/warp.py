@@ -94,11 +94,15 @@ def _expanded(matrix: list[float], height: int, width: int) -> tuple[int, int]:
 def affine_points(image: Tensor, matrix: list[float], height: int, width: int) -> Tensor:
     """Where the pixels of a result lie in the image, -1 to 1 from edge to edge, ``[1, height, width, 2]``."""
     dtype = image.dtype if image.is_floating_point() else torch.float32
-    x = torch.linspace((1.0 - width) * 0.5, (width - 1.0) * 0.5, width, device=image.device).to(dtype)
-    y = torch.linspace((1.0 - height) * 0.5, (height - 1.0) * 0.5, height, device=image.device).to(dtype)
+    x, y = _from_middle(width, image.device).to(dtype), _from_middle(height, image.device).to(dtype)
     theta = torch.tensor(matrix, dtype=dtype, device=image.device).view(1, 2, 3).transpose(1, 2)
-    half = torch.tensor([0.5 * image.shape[-1], 0.5 * image.shape[-2]], dtype=dtype, device=image.device)
-    return pixels(x, y).bmm(theta.div(half)).view(1, height, width, 2)
+    sides = [torch.full([], side, dtype=dtype, device=image.device) for side in (image.shape[-1], image.shape[-2])]
+    return pixels(x, y).bmm(theta.div(torch.stack(sides) * 0.5)).view(1, height, width, 2)
+
+
+def _from_middle(count: int, device: torch.device) -> Tensor:
+    """Of ``count`` pixels in a line, how far each is from the middle: halves of integers, so exact in float32."""
+    return (2 * torch.arange(count, device=device) - (count - 1)).to(torch.float32) * 0.5
 
 
 def pixels(x: Tensor, y: Tensor) -> Tensor:
