@@ -1,18 +1,19 @@
-"""ToImage, ToDtype and Normalize against torchvision."""
+"""ToDtype and ConvertImageDtype against torchvision."""
 
 from __future__ import annotations
 
 from itertools import permutations
 
-import numpy as np
 import pytest
 import torch
 from parity import assert_parity, assert_same, make_images
 
-from augserve_pipelines import InvalidInput, Pipeline, transforms
-from augserve_pipelines.transforms.conversion import to_dtype_image
-from factories import make_image, make_noise, make_picture
+from augserve_pipelines import InvalidInput, Pipeline, transforms, tv_tensors
+from augserve_pipelines.transforms.conversion import convert_image_dtype, to_dtype, to_dtype_image
+from factories import make_image
 from oracle import tv_functional, v2
+from oracle import tv_tensors as theirs
+from pipelines.targets import as_ours, assert_target_parity, make_structure
 
 DTYPES = (
     torch.uint8,
@@ -26,7 +27,7 @@ DTYPES = (
     torch.float32,
     torch.float64,
 )
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+ROTATED = ("XYWHR", "CXCYWHR", "XYXYXYXY", "hard")  # of floats alone
 
 
 @pytest.mark.parametrize(("before", "after"), [*permutations(DTYPES, 2)])
@@ -55,48 +56,67 @@ def test_to_dtype_by_kind() -> None:
     assert_parity(transforms.ToDtype(mapping, scale=True), v2.ToDtype(mapping, scale=True), seeds=[0])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
-@pytest.mark.parametrize(("mean", "std"), [(MEAN, STD), ([0.5], [0.25]), ((0.1, 0.2, 0.3), [2.0])])
-def test_normalize(dtype: torch.dtype, mean: list[float], std: list[float]) -> None:
-    images = [image.to(dtype) for image in make_images(torch.float32)]
-    assert_parity(transforms.Normalize(mean, std), v2.Normalize(mean, std), images, seeds=[0])
+def test_a_dtype_for_each_kind() -> None:
+    for mapping in (
+        {theirs.Image: torch.float32, theirs.Mask: torch.int64, "others": None},
+        {theirs.Video: torch.float16, theirs.Mask: torch.uint8, "others": torch.float64},
+        {theirs.Image: None, theirs.KeyPoints: torch.int32, theirs.BoundingBoxes: torch.float64, "others": None},
+        {theirs.Image: torch.float32},
+    ):
+        assert_target_parity(transforms.ToDtype(dict(mapping)), v2.ToDtype(dict(mapping)), seeds=[0], without=ROTATED)
 
 
-def test_normalize_writes_in_place_only_eagerly_and_on_request() -> None:
-    image = make_image((20, 30), torch.float32)
-    kept = image.clone()
-    expected = v2.Normalize(MEAN, STD)(image)
-    assert torch.equal(Pipeline([transforms.Normalize(MEAN, STD, inplace=True)])([image], [0])[0], expected)
-    assert torch.equal(image, kept)
-    assert transforms.Normalize(MEAN, STD, inplace=True)(image) is image
-    assert torch.equal(image, expected)
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_dtype_for_images_leaves_targets_as_they_are(scale: bool) -> None:
+    for dtype in (torch.float32, torch.uint8, torch.float64):
+        assert_target_parity(transforms.ToDtype(dtype, scale), v2.ToDtype(dtype, scale), seeds=[0])
 
 
-def test_normalize_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(InvalidInput, match=r"takes floats, got torch.uint8: ToDtype\(float32, scale=True\)"):
-        transforms.Normalize(MEAN, STD)(make_image())
-    with pytest.raises(InvalidInput, match="for 3 channels, and the image has 1"):
-        transforms.Normalize(MEAN, STD)(make_image(dtype=torch.float32, channels=1))
-    with pytest.raises(ValueError, match="one for each channel"):
-        transforms.Normalize([0.1, 0.2], [1.0, 1.0, 1.0])
-    with pytest.raises(ValueError, match="std"):
-        transforms.Normalize(MEAN, [1.0, 0.0, 1.0])
+def test_the_old_name_casts_everything() -> None:
+    assert_target_parity(transforms.ConvertImageDtype(), v2.ConvertImageDtype(), seeds=[0])
+    for dtype in (torch.float64, torch.uint8):
+        ours, oracle = transforms.ConvertImageDtype(dtype), v2.ConvertImageDtype(dtype)
+        assert_target_parity(ours, oracle, seeds=[0], without=() if dtype.is_floating_point else ROTATED)
+        assert_parity(ours, oracle, make_images(torch.float32), seeds=[0])
+    image = make_image()
+    expected = tv_functional.convert_image_dtype(image, torch.int16)
+    assert_same(convert_image_dtype(image, torch.int16), expected, "convert_image_dtype")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "1"])
-def test_pictures_become_images(mode: str) -> None:
-    picture = make_picture(size=(31, 40), mode=mode)
-    assert_same(transforms.ToImage()(picture), v2.ToImage()(picture).as_subclass(torch.Tensor), mode)
+def test_images_of_several_dtypes_are_cast_together() -> None:
+    sample = {"image": make_image(), "other": tv_tensors.Image(make_image(dtype=torch.float64)), "label": 3}
+    result = transforms.ToDtype(torch.float32, scale=True)(sample)
+    expected = v2.ToDtype(torch.float32, scale=True)(theirs.Image(sample["other"].as_subclass(torch.Tensor)))
+    assert_same(result["other"].as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor), "float64")
+    assert result["image"] is sample["image"]  # what is marked as nothing passes beside an image
 
 
-def test_arrays_become_images() -> None:
-    for array in (np.zeros((4, 5, 3), np.uint8), np.ones((4, 5), np.float32)):
-        assert_same(transforms.ToImage()(array), v2.ToImage()(array).as_subclass(torch.Tensor), str(array.shape))
+def test_an_image_may_be_given_as_a_tensor_where_a_pipeline_has_a_dtype_for_images() -> None:
+    image = make_image()
+    cast = transforms.ToDtype({"Image": "float32", "Mask": "int64"}, scale=True)
+    assert_same(Pipeline([cast])([image], [0])[0], tv_functional.to_dtype(image, torch.float32, True), "as an image")
+    marked = Pipeline([transforms.ToImage(), cast])([{"image": image, "label": 1}], [0])[0]
+    assert_same(marked["image"], tv_functional.to_dtype(image, torch.float32, True), "in a structure")
 
 
-def test_tensors_pass_through_to_image() -> None:
-    image = make_noise((4, 5))
-    assert transforms.ToImage()(image) is image
-    sample = transforms.ToImage()({"image": make_picture(size=(3, 4)), "label": 7})
-    assert sample["image"].shape == (3, 3, 4)
-    assert sample["label"] == 7
+def test_a_kind_that_the_mapping_lacks_is_refused() -> None:
+    structure = as_ours(make_structure())
+    cast = transforms.ToDtype({"Image": torch.float32})
+    with pytest.raises(InvalidInput, match=r"has nothing for (Mask|BoundingBoxes|KeyPoints)"):
+        cast(structure)
+    with pytest.raises(InvalidInput, match="has nothing for"):
+        Pipeline([cast])([structure], [0])
+
+
+def test_the_functional_casts_every_kind() -> None:
+    structure = make_structure()
+    for name in ("image", "semantic", "XYXY", "keypoints", "labels"):
+        for dtype in (torch.float64, torch.int16):
+            actual, expected = (
+                to_dtype(structure[name], dtype, True),
+                tv_functional.to_dtype(structure[name], dtype, True),
+            )
+            assert type(actual) is type(expected)
+            assert_same(actual.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor), name)
+    with pytest.raises(TypeError, match="to_dtype does not act on str"):
+        to_dtype("image", torch.float32)

@@ -171,14 +171,12 @@ class ToDtype(Transform):
         self.dtype = dtype
         self.scale = scale
 
-    def check_sample(self, sample: Sample) -> None:
-        for kind in {kind_of(sample.leaves[place]) for place in sample.acts}:
-            if kind in TENSORS:
-                self._dtype_of(kind)
-
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         if isinstance(self.dtype, torch.dtype):
             return _cast_of_pixels(frames, self.dtype, self.scale)
+        samples = [] if frames.samples is None else frames.samples.tolist()
+        for kind in {kind for sample in samples for kind in _kinds_in(sample)}:
+            self._dtype_of(kind)
         by_dtype = {dtype: _kinds_of(dtype, self.dtype) for dtype in self.dtype.values() if dtype is not None}
         return CastKinds(tuple(by_dtype.items()), self.scale, self._pixels(frames))
 
@@ -194,7 +192,7 @@ class ToDtype(Transform):
         return Chain(tuple(ops))
 
     def _dtype_of(self, kind: type) -> torch.dtype | None:
-        if isinstance(self.dtype, Mapping) and kind not in self.dtype and OTHERS not in self.dtype:
+        if kind in TENSORS and isinstance(self.dtype, Mapping) and kind not in self.dtype and OTHERS not in self.dtype:
             raise InvalidInput(f"ToDtype.dtype has nothing for {kind.__name__}: give it a dtype or null, or 'others'")
         dtype: torch.dtype | None = for_kind(self.dtype, kind)
         return dtype
@@ -240,13 +238,15 @@ def _kinds_of(dtype: torch.dtype, mapping: Mapping[Any, torch.dtype | None]) -> 
 
 def kinds_of_images(frames: Frames) -> list[type]:
     """The kind of each sample's image; ``object`` where it has none."""
-    return [Tensor] * len(frames) if frames.samples is None else [_kind_of_image(one) for one in frames.samples]
+    if frames.samples is None:
+        return [Tensor] * len(frames)
+    return [next((kind for kind in _kinds_in(one) if kind in (Tensor, *PICTURES)), object) for one in frames.samples]
 
 
-def _kind_of_image(sample: Sample) -> type:
+def _kinds_in(sample: Sample) -> list[type]:
+    """The kinds of what is acted on; those of pixels are pending when one draws."""
     leaves = (sample.leaves[place] for place in sample.acts)
-    kinds = (leaf.kind for leaf in leaves if isinstance(leaf, Pending))
-    return next((kind for kind in kinds if kind in (Tensor, *PICTURES)), object)
+    return [leaf.kind if isinstance(leaf, Pending) else kind_of(leaf) or object for leaf in leaves]
 
 
 def _shifted(image: Tensor, dtype: torch.dtype) -> Tensor:

@@ -275,7 +275,8 @@ class ToPILImage(Transform):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         op = AsPicture(self.mode)
         kinds, after = kinds_of_images(frames), op.frames(frames)
-        for shape, dtype in {(after.shape(i), after.dtypes[i]) for i, kind in enumerate(kinds) if kind in ARRAYS}:
+        imaged = [i for i, kind in enumerate(kinds) if kind in ARRAYS and frames.channels[i]]
+        for shape, dtype in {(after.shape(i), after.dtypes[i]) for i in imaged}:
             self._check(shape, dtype)
         return Select(np.array([kind is not Video for kind in kinds], bool), op)
 
