@@ -28,6 +28,8 @@ class Frames:
     """Dimensions in front of the channels, tuples: the frames of a video. None: there are none."""
     videos: NDArray[np.bool_] | None = None
     """Which samples are videos. None: none is."""
+    interleaved: NDArray[np.bool_] | None = None
+    """Which images torchvision has pixel by pixel in memory, which some draws follow. None: none."""
     samples: NDArray[np.object_] | None = None
     """The samples but for their pixels, where they are more than an image: boxes, points and labels as they are now."""
 
@@ -40,7 +42,8 @@ class Frames:
         leads = None
         if any(image.ndim > 3 for image in images):
             leads = np.fromiter((tuple(image.shape[:-3]) for image in images), object, len(images))
-        return cls(shapes[:, 1].copy(), shapes[:, 2].copy(), shapes[:, 0].copy(), dtypes, leads)
+        channels, heights, widths = (shapes[:, column].copy() for column in range(3))
+        return cls(heights, widths, channels, dtypes, leads, interleaved=_interleaved(images))
 
     def __len__(self) -> int:
         return len(self.heights)
@@ -65,6 +68,10 @@ class Frames:
     def resized(self, heights: ArrayLike, widths: ArrayLike) -> Frames:
         """The same samples at other sizes; a scalar holds for all of them."""
         return replace(self, heights=self._column(heights), widths=self._column(widths))
+
+    def planar(self) -> Frames:
+        """The same samples laid out channel by channel."""
+        return self if self.interleaved is None else replace(self, interleaved=np.zeros(len(self), bool))
 
     def with_channels(self, channels: ArrayLike) -> Frames:
         return replace(self, channels=self._column(channels))
@@ -96,7 +103,17 @@ class Frames:
         return np.full(len(self), values, np.int64)
 
 
-_OPTIONAL = ("leads", "videos", "samples")
+_OPTIONAL = ("leads", "videos", "interleaved", "samples")
+
+
+def is_interleaved(image: torch.Tensor) -> bool:
+    """Whether ``[..., C, H, W]`` lies pixel by pixel, with gaps or without: a copy by torch lies so too."""
+    return not image.is_contiguous() and 0 < image.stride(-3) < image.stride(-1)
+
+
+def _interleaved(images: Sequence[torch.Tensor]) -> NDArray[np.bool_] | None:
+    found = [is_interleaved(image) for image in images]
+    return np.array(found, bool) if any(found) else None
 
 
 def _put(column: NDArray[Any] | None, other: NDArray[Any] | None, rows: NDArray[np.bool_]) -> NDArray[Any] | None:

@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from torch import Tensor
 from torch.utils import _pytree as pytree  # what torchvision itself flattens its inputs with
 
-from augserve_pipelines.frames import Frames
+from augserve_pipelines.frames import Frames, is_interleaved
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, Video
 from augserve_pipelines.tv_tensors.interop import kind_of, metadata
 
@@ -102,6 +102,7 @@ def frames_of(samples: Sequence[Sample]) -> Frames:
         dtypes=dtypes,
         leads=leads,
         videos=np.array([row.video for row in rows], bool),
+        interleaved=np.array([row.interleaved for row in rows], bool),
         samples=kept,
     )
 
@@ -126,18 +127,20 @@ class _Row:
     dtype: torch.dtype | None
     lead: Shape
     video: bool
+    interleaved: bool
 
 
 def _row(sample: Sample) -> _Row:
     pixels = sample.first(Tensor, *PICTURES)
     if isinstance(pixels, Picture.Image):
         dtype = _PICTURE_DTYPES.get(pixels.mode, torch.uint8)
-        return _Row((pixels.height, pixels.width), len(pixels.getbands()), dtype, (), False)
+        return _Row((pixels.height, pixels.width), len(pixels.getbands()), dtype, (), False, False)
     if pixels is not None and pixels.ndim >= 3:
         *lead, channels, height, width = pixels.shape
-        return _Row((height, width), channels, pixels.dtype, tuple(lead), kind_of(pixels) is Video)
+        video, interleaved = kind_of(pixels) is Video, is_interleaved(pixels)
+        return _Row((height, width), channels, pixels.dtype, tuple(lead), video, interleaved)
     sizes = (size_of(sample.leaves[place]) for place in sample.acts)
-    return _Row(next((size for size in sizes if size is not None), (1, 1)), 0, None, (), False)
+    return _Row(next((size for size in sizes if size is not None), (1, 1)), 0, None, (), False, False)
 
 
 def _acted_on(leaves: Sequence[Any], types: tuple[type, ...]) -> tuple[int, ...]:

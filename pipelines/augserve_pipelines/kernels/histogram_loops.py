@@ -70,7 +70,7 @@ def stretch_pixels(pixels: Bytes) -> None:
 
 @compiled
 def _counted(plane: Bytes) -> Any:
-    """How often each level occurs; four parts are counted apart, so that equal neighbours do not wait for each other."""
+    """How often each level occurs; four parts are counted apart, so that equal neighbours need not wait."""
     counts = np.zeros((4, 256), np.int64)
     one, two, three, four = counts[0], counts[1], counts[2], counts[3]
     part = plane.size // 4
