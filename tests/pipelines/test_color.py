@@ -5,13 +5,13 @@ import torch
 
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.kernels.color import shift_hue_reference
-from augserve_pipelines.transforms.color import (
-    ColorJitter,
+from augserve_pipelines.transforms.adjust import (
     adjust_brightness_image,
     adjust_contrast_image,
     adjust_hue_image,
     adjust_saturation_image,
 )
+from augserve_pipelines.transforms.color import ColorJitter
 from oracle import tv_functional, v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
 

@@ -1,141 +1,84 @@
-"""Change brightness, contrast, saturation and hue."""
+"""Change the colours of images at random: jitter, and the photometric distortion of detectors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from augserve_pipelines.arguments import Words
+from augserve_pipelines.dispatch import Call
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.kernels import color, layout
+from augserve_pipelines.kernels import color
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import NOTHING, Op
-from augserve_pipelines.parameters import Factor, Hue
+from augserve_pipelines.ops import NOTHING, Chain, Op, Select
+from augserve_pipelines.parameters import Factor, Hue, HueRange, NotNegativeRange, Probability
+from augserve_pipelines.samples import Sample
+from augserve_pipelines.transforms.adjust import (
+    adjust_brightness,
+    adjust_brightness_image,
+    adjust_contrast,
+    adjust_contrast_image,
+    adjust_hue,
+    adjust_hue_image,
+    adjust_saturation,
+    adjust_saturation_image,
+)
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.channels import check_channels
-from augserve_pipelines.transforms.conversion import max_value, to_dtype_image
-from augserve_pipelines.transforms.grayscale import luminance
+from augserve_pipelines.transforms.channels import (
+    PermuteChannels,
+    check_channels,
+    check_one_shape,
+    draw_permutations,
+)
+from augserve_pipelines.transforms.retouch import Retouch
 
-__all__ = [
-    "ColorJitter",
-    "Jitter",
-    "adjust_brightness_image",
-    "adjust_contrast_image",
-    "adjust_hue_image",
-    "adjust_saturation_image",
-]
+__all__ = ["ColorJitter", "Jitter", "RandomPhotometricDistort"]
 
 FloatArray = NDArray[np.float32]
 Limits = tuple[float, float]
 
+Factors = Annotated[NotNegativeRange, Words("two numbers [low, high]")]
+Hues = Annotated[HueRange, Words("two numbers [low, high]")]
 
-def adjust_brightness_image(image: Tensor, brightness_factor: float) -> Tensor:
-    """Multiply ``[..., 1 or 3, H, W]`` by a factor of at least 0 (0: black, 1: no change), clamped."""
-    if layout.on_cpu(image):
-        return _changed(image, color.brighten, brightness_factor)
-    return image.mul(brightness_factor).clamp_(0, max_value(image.dtype)).to(image.dtype)
-
-
-def adjust_contrast_image(image: Tensor, contrast_factor: float) -> Tensor:
-    """Blend ``[..., 1 or 3, H, W]`` with the mean luminance of each (0: that gray, 1: no change).
-
-    The mean is torch's sum of float32, whose order follows the number of torch's threads where an image has more than
-    65,000 pixels.
-    """
-    if layout.on_cpu(image):
-        return _changed(image, color.stretch, contrast_factor)
-    image = layout.dense(image)
-    gray = image if image.shape[-3] == 1 else _truncated_luminance(image)
-    mean = gray.to(_float(image)).mean(dim=(-3, -2, -1), keepdim=True)
-    return _blended(image, mean, contrast_factor)
-
-
-def adjust_saturation_image(image: Tensor, saturation_factor: float) -> Tensor:
-    """Blend ``[..., 1 or 3, H, W]`` with its luminance (0: gray, 1: no change); one channel stays as it is."""
-    if image.shape[-3] == 1:
-        return image
-    if layout.on_cpu(image):
-        return _changed(image, color.saturate, saturation_factor)
-    return _blended(image, _truncated_luminance(image), saturation_factor)
-
-
-def adjust_hue_image(image: Tensor, hue_factor: float) -> Tensor:
-    """Turn the hue of ``[..., 1 or 3, H, W]`` by ``hue_factor`` of the circle, -0.5 to 0.5.
-
-    Floats are to be in [0, 1]. Any dtype goes through float32, where RGB becomes HSV and back.
-    """
-    if image.shape[-3] == 1:
-        return image
-    if layout.on_cpu(image):
-        return _changed(image, color.shift_hue, hue_factor)
-    shifted = color.shift_hue_floats(to_dtype_image(image, torch.float32, scale=True), hue_factor)
-    return to_dtype_image(shifted, image.dtype, scale=True)
-
-
-def _float(image: Tensor) -> torch.dtype:
-    return image.dtype if image.is_floating_point() else torch.float32
-
-
-def _truncated_luminance(image: Tensor) -> Tensor:
-    gray = luminance(image)
-    return gray if image.is_floating_point() else gray.floor_()
-
-
-def _blended(image: Tensor, target: Tensor, factor: float) -> Tensor:
-    mixed = image.mul(factor).add_(target, alpha=1.0 - factor)
-    return mixed.clamp_(0, max_value(image.dtype)).to(image.dtype)
-
-
-def _changed(image: Tensor, change: Callable[[Tensor, float], None], factor: float) -> Tensor:
-    copy = layout.dense_copy(image)
-    for one in copy.view(-1, *image.shape[-3:]):
-        change(one, factor)
-    return copy
-
-
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+_CONTRAST_EARLY = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
+_CONTRAST_LATE = (BRIGHTNESS, SATURATION, HUE, CONTRAST)
+_CALLS = (
+    (adjust_brightness, "brightness_factor"),
+    (adjust_contrast, "contrast_factor"),
+    (adjust_saturation, "saturation_factor"),
+    (adjust_hue, "hue_factor"),
+)
 _KERNELS = (adjust_brightness_image, adjust_contrast_image, adjust_saturation_image, adjust_hue_image)
 _CHANGES = (color.brighten, color.stretch, color.saturate, color.shift_hue)  # of bytes, in place
 
 
 @dataclass(frozen=True, slots=True)
-class Jitter(Op):
-    """Adjust brightness (0), contrast (1), saturation (2) and hue (3), each sample in its own order.
-
-    Samples are taken one at a time: torch's sums and fused operations may depend on what lies beside them.
-    """
+class Jitter(Retouch):
+    """Adjust brightness (0), contrast (1), saturation (2) and hue (3), each sample in its own order."""
 
     order: IntArray  # [N, 4]
     factors: FloatArray  # [N, 4], NaN where nothing is to be done
 
-    def image(self, x: Tensor) -> Tensor:
-        out = torch.empty_like(x)
-        self.write(x, out)
-        return out
-
-    def write(self, x: Tensor, out: Tensor) -> None:
-        if layout.on_cpu(x) and layout.dense(out) is out:
-            out.copy_(x)
-            for row, image in enumerate(out.view(len(out), -1, *out.shape[-3:])):
-                self._change(row, image)
-        else:
-            for row, image in enumerate(x):
-                out[row] = self._adjusted(row, image)
-
-    def _change(self, row: int, images: Tensor) -> None:
+    def change(self, row: int, image: Tensor) -> None:
         for step, factor in self._steps(row):
-            for image in images:
-                _CHANGES[step](image, factor)
+            _CHANGES[step](image, factor)
 
-    def _adjusted(self, row: int, image: Tensor) -> Tensor:
+    def changed(self, row: int, image: Tensor) -> Tensor:
         for step, factor in self._steps(row):
             image = _KERNELS[step](image, factor)
         return image
+
+    def calls(self) -> Iterator[Call]:
+        for step, factor in self._steps(0):
+            function, name = _CALLS[step]
+            yield Call(function, {name: factor})
 
     def _steps(self, row: int) -> list[tuple[int, float]]:
         factors = self.factors[row].tolist()
@@ -181,6 +124,57 @@ class ColorJitter(Transform):
             return NOTHING
         check_channels(frames, type(self).__name__)
         return Jitter(order, factors)
+
+
+class RandomPhotometricDistort(Transform):
+    """Change brightness, contrast, saturation, hue and the order of the channels, each with probability ``p``.
+
+    As in "SSD: Single Shot MultiBox Detector" (https://arxiv.org/abs/1512.02325): contrast comes after brightness or
+    after hue.
+
+    Draws: for brightness, contrast, saturation and hue one number for ``p``, and the factor where it fires; one number
+    for the place of contrast; one for ``p``, and a permutation of the channels where it fires.
+
+    Args:
+        brightness: the range of factors [low, high].
+        contrast: likewise.
+        saturation: likewise.
+        hue: the range of shifts [low, high], in circles, within [-0.5, 0.5].
+        p: probability of each of the five.
+
+    Raises:
+        InvalidInput: the image has neither 1 nor 3 channels where a factor is drawn.
+        TypeError: there is no image.
+    """
+
+    def __init__(
+        self,
+        brightness: Factors = (0.875, 1.125),
+        contrast: Factors = (0.5, 1.5),
+        saturation: Factors = (0.5, 1.5),
+        hue: Hues = (-0.05, 0.05),
+        p: Probability = 0.5,
+    ) -> None:
+        super().__init__()
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.hue = hue
+        self.p = p
+
+    def check_sample(self, sample: Sample) -> None:
+        check_one_shape(sample, type(self).__name__)
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        factors = np.full((len(lanes), 4), np.nan, np.float32)
+        for step, limits in enumerate((self.brightness, self.contrast, self.saturation, self.hue)):
+            fires = lanes.rand() < np.float32(self.p)
+            factors[fires, step] = lanes[fires].uniform(*limits)
+        order = np.where(lanes.rand()[:, None] < 0.5, _CONTRAST_EARLY, _CONTRAST_LATE)
+        permutes = lanes.rand() < np.float32(self.p)
+        permutations = draw_permutations(lanes[permutes], frames[permutes])
+        check_channels(frames[~np.isnan(factors).all(axis=1)], type(self).__name__)
+        return Chain((Jitter(order, factors), Select(permutes, PermuteChannels(permutations))))
 
 
 def _factors(value: Any) -> Limits | None:

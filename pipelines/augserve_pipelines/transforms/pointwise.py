@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from PIL import ImageOps
 from torch import Tensor
 
 from augserve_pipelines.arguments import shown
+from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput
-from augserve_pipelines.frames import Frames
+from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels import color, layout
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Op, each_row
 from augserve_pipelines.parameters import Bits, Probability, Threshold
 from augserve_pipelines.transforms.base import RandomTransform
+from augserve_pipelines.transforms.channels import tensors
 from augserve_pipelines.transforms.conversion import max_value
 
 __all__ = [
@@ -24,10 +32,15 @@ __all__ = [
     "RandomPosterize",
     "RandomSolarize",
     "Solarize",
+    "invert",
     "invert_image",
+    "posterize",
     "posterize_image",
+    "solarize",
     "solarize_image",
 ]
+
+FloatArray = NDArray[np.float64]
 
 
 def invert_image(image: Tensor) -> Tensor:
@@ -39,7 +52,13 @@ def invert_image(image: Tensor) -> Tensor:
 
 
 def posterize_image(image: Tensor, bits: int) -> Tensor:
-    """Keep the highest ``bits`` (0 to 8) of every value; floats are rounded down to ``2**bits`` levels below 1."""
+    """Keep the highest ``bits`` (0 to 8) of every value; floats are rounded down to ``2**bits`` levels below 1.
+
+    Raises:
+        TypeError: the bits are another number.
+    """
+    if not isinstance(bits, int) or not 0 <= bits <= 8:
+        raise TypeError(f"bits is {bits}; an integer of 0 to 8 is needed")
     if image.is_floating_point():
         levels = 1 << bits
         return image.mul(levels).floor_().clamp_(0, levels - 1).mul_(1.0 / levels)
@@ -49,12 +68,41 @@ def posterize_image(image: Tensor, bits: int) -> Tensor:
 
 
 def solarize_image(image: Tensor, threshold: float) -> Tensor:
-    """Invert the values from ``threshold`` on, which is in the units of the image: 0 to 255 for uint8."""
+    """Invert the values from ``threshold`` on, which is in the units of the image: 0 to 255 for uint8.
+
+    Raises:
+        TypeError: the threshold is greater than any value of the image's dtype.
+    """
+    if threshold > max_value(image.dtype):
+        raise TypeError(f"threshold {shown(threshold)} is greater than {_greatest(image.dtype)}")
     if layout.on_cpu(image):
         solarized = layout.dense_copy(image)
         color.invert_from(solarized, threshold)
         return solarized
     return torch.where(image >= threshold, invert_image(image), image)
+
+
+@functional(image=invert_image, picture=ImageOps.invert)
+def invert(inpt: Any) -> Any:
+    """Make the negative of an image."""
+
+
+def _posterize_picture(image: Picture.Image, bits: int) -> Picture.Image:
+    return ImageOps.posterize(image, bits)
+
+
+@functional(image=posterize_image, picture=_posterize_picture)
+def posterize(inpt: Any, bits: int) -> Any:
+    """Keep the highest ``bits`` (0 to 8) of every value."""
+
+
+def _solarize_picture(image: Picture.Image, threshold: float) -> Picture.Image:
+    return ImageOps.solarize(image, threshold)  # type: ignore[arg-type]  # it is only compared with levels
+
+
+@functional(image=solarize_image, picture=_solarize_picture)
+def solarize(inpt: Any, threshold: float) -> Any:
+    """Invert the values from ``threshold`` on, which is in the units of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +112,34 @@ class Invert(Op):
     def image(self, x: Tensor) -> Tensor:
         return invert_image(x)
 
+    def calls(self) -> Iterator[Call]:
+        yield Call(invert)
+
 
 @dataclass(frozen=True, slots=True)
 class Posterize(Op):
     """Keep the highest bits."""
 
-    bits: int
+    bits: IntArray  # [N]
 
     def image(self, x: Tensor) -> Tensor:
-        return posterize_image(x, self.bits)
+        return _by_value(posterize_image, x, self.bits)
+
+    def calls(self) -> Iterator[Call]:
+        yield Call(posterize, self.row("bits"))
 
 
 @dataclass(frozen=True, slots=True)
 class Solarize(Op):
     """Invert the values from a threshold on."""
 
-    threshold: float
+    threshold: FloatArray  # [N]
 
     def image(self, x: Tensor) -> Tensor:
-        return solarize_image(x, self.threshold)
+        return _by_value(solarize_image, x, self.threshold)
+
+    def calls(self) -> Iterator[Call]:
+        yield Call(solarize, self.row("threshold"))
 
 
 class RandomInvert(RandomTransform):
@@ -118,7 +175,7 @@ class RandomPosterize(RandomTransform):
         self.p = p
 
     def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
-        return Posterize(self.bits)
+        return Posterize(np.full(len(frames), self.bits))
 
 
 class RandomSolarize(RandomTransform):
@@ -140,10 +197,18 @@ class RandomSolarize(RandomTransform):
         self.p = p
 
     def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
-        for dtype in set(frames.dtypes.tolist()):
+        for dtype in set(frames.dtypes[tensors(frames)].tolist()):
             if self.threshold > max_value(dtype):
                 raise InvalidInput(
-                    f"RandomSolarize.threshold {shown(self.threshold)} is greater than {max_value(dtype)}, "
-                    f"the maximum of {str(dtype).removeprefix('torch.')}"
+                    f"RandomSolarize.threshold {shown(self.threshold)} is greater than {_greatest(dtype)}"
                 )
-        return Solarize(self.threshold)
+        return Solarize(np.full(len(frames), self.threshold, np.float64))
+
+
+def _greatest(dtype: torch.dtype) -> str:
+    return f"{max_value(dtype)}, the maximum of {str(dtype).removeprefix('torch.')}"
+
+
+def _by_value(kernel: Callable[[Tensor, Any], Tensor], x: Tensor, values: NDArray[Any]) -> Tensor:
+    """``kernel(x[i], values[i])``, at once where the values are one."""
+    return kernel(x, values[0].item()) if (values == values[0]).all() else each_row(kernel, x, values)
