@@ -10,22 +10,30 @@ from augserve_pipelines.transforms.bounding_boxes import (
     SanitizeBoundingBoxes,
     SetClampingMode,
 )
-from augserve_pipelines.transforms.color import ColorJitter
+from augserve_pipelines.transforms.channels import RandomChannelPermutation
+from augserve_pipelines.transforms.color import ColorJitter, RandomPhotometricDistort
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import ConvertImageDtype, ToDtype
 from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
 from augserve_pipelines.transforms.erasing import RandomErasing
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
-from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale
+from augserve_pipelines.transforms.grayscale import RGB, Grayscale, RandomGrayscale
+from augserve_pipelines.transforms.histogram import RandomAutocontrast, RandomEqualize
+from augserve_pipelines.transforms.jpeg import JPEG
 from augserve_pipelines.transforms.keypoints import ClampKeyPoints, SanitizeKeyPoints
 from augserve_pipelines.transforms.kinds import PILToTensor, ToImage, ToPILImage, ToPureTensor, ToTensor
+from augserve_pipelines.transforms.linear import LinearTransformation
+from augserve_pipelines.transforms.noise import GaussianNoise
 from augserve_pipelines.transforms.normalize import Normalize
 from augserve_pipelines.transforms.pad import Pad
 from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
 from augserve_pipelines.transforms.resize import Resize
 from augserve_pipelines.transforms.rotation import RandomRotation
+from augserve_pipelines.transforms.sharpness import RandomAdjustSharpness
 
 __all__ = [
+    "JPEG",
+    "RGB",
     "CenterCrop",
     "ClampBoundingBoxes",
     "ClampKeyPoints",
@@ -34,21 +42,28 @@ __all__ = [
     "ConvertBoundingBoxFormat",
     "ConvertImageDtype",
     "GaussianBlur",
+    "GaussianNoise",
     "Grayscale",
     "Identity",
     "InterpolationMode",
+    "LinearTransformation",
     "Normalize",
     "PILToTensor",
     "Pad",
+    "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
+    "RandomAutocontrast",
+    "RandomChannelPermutation",
     "RandomChoice",
     "RandomCrop",
+    "RandomEqualize",
     "RandomErasing",
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomOrder",
+    "RandomPhotometricDistort",
     "RandomPosterize",
     "RandomResizedCrop",
     "RandomRotation",
