@@ -21,11 +21,13 @@ import torch  # noqa: E402
 from targets import as_ours, make_boxes  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from augserve_pipelines import Pipeline  # noqa: E402
-from augserve_pipelines.arguments import own_words  # noqa: E402
+from augserve_pipelines import Pipeline, tv_tensors  # noqa: E402
+from augserve_pipelines.arguments import Parameter, own_words  # noqa: E402
+from augserve_pipelines.constraints import is_steps  # noqa: E402
 from augserve_pipelines.interchange import to_torchvision  # noqa: E402
 from augserve_pipelines.registry import known_transforms, parameters  # noqa: E402
 from augserve_pipelines.transforms.base import Transform, is_batched  # noqa: E402
+from augserve_pipelines.tv_tensors.interop import kind_of  # noqa: E402
 from factories import make_image, make_picture  # noqa: E402
 from oracle import torchvision  # noqa: E402
 from oracle import tv_tensors as tv  # noqa: E402
@@ -33,6 +35,7 @@ from oracle import tv_tensors as tv  # noqa: E402
 PAGE = ROOT / "docs/parity.md"
 SEEDS = range(4)
 SIZES = ((40, 60), (61, 47))
+SIZE = 32  # of the results of transforms that must be told one
 UPRIGHT = ("XYXY", "XYWH", "CXCYWH")
 ROTATED = ("XYWHR", "CXCYWHR", "XYXYXYXY")
 
@@ -84,7 +87,7 @@ BESIDE_AN_IMAGE = ("mask", "boxes", "rotated boxes", "key points")
 def measured() -> dict[str, dict[str, Outcome]]:
     """The outcome of every transform for every target."""
     return {
-        name: {target: measure(kind, target) for target in TARGETS} for name, kind in _sorted() if _has_example(kind)
+        name: {target: measure(kind, target) for target in TARGETS} for name, kind in _sorted() if has_example(kind)
     }
 
 
@@ -93,10 +96,9 @@ def measure(kind: type[Transform], target: str) -> Outcome:
     transform = example(kind)
     oracle = to_torchvision([transform]).transforms[0]
     outcomes = [
-        _compared(transform, oracle, sample, leaf, seed)
+        _compared(transform, oracle, _sample(transform, target, leaf, size), leaf, seed)
         for size in SIZES
         for leaf in _leaves(transform, target, size)
-        for sample in [_sample(transform, target, leaf, size)]
         for seed in SEEDS
     ]
     for word in (DIFFERS, SAME, REFUSED):
@@ -107,7 +109,17 @@ def measure(kind: type[Transform], target: str) -> Outcome:
 
 def example(kind: type[Transform]) -> Transform:
     """The transform with the example of each parameter that is required."""
-    return kind(**{one.name: own_words(one.annotation).example for one in parameters(kind).values() if one.required})  # type: ignore[union-attr]
+    required = (one for one in parameters(kind).values() if one.required)
+    return kind(**{one.name: _example(one) for one in required})
+
+
+def _example(parameter: Parameter) -> Any:
+    if parameter.name == "size":
+        return SIZE
+    words = own_words(parameter.annotation)
+    assert words is not None
+    steps: Any = words.example
+    return [example(known_transforms()[name]) for name in steps] if is_steps(parameter.annotation) else words.example
 
 
 def page() -> str:
@@ -135,7 +147,7 @@ def page() -> str:
         f"| --- |{' --- |' * len(TARGETS)}",
         *(f"| {name} | {' | '.join(_word(row[target]) for target in TARGETS)} |" for name, row in rows.items()),
     ]
-    without = [name for name, kind in _sorted() if not _has_example(kind)]
+    without = [name for name, kind in _sorted() if not has_example(kind)]
     if without:
         lines += ["", f"Not in the table, as they do what a Python function of yours does: {', '.join(without)}."]
     return "\n".join(lines) + "\n"
@@ -145,7 +157,8 @@ def _sorted() -> list[tuple[str, type[Transform]]]:
     return sorted(known_transforms().items())
 
 
-def _has_example(kind: type[Transform]) -> bool:
+def has_example(kind: type[Transform]) -> bool:
+    """Whether every parameter that is required has an example."""
     required = [own_words(one.annotation) for one in parameters(kind).values() if one.required]
     return all(words is not None and words.example is not None for words in required)
 
@@ -156,22 +169,30 @@ def _leaves(transform: Transform, target: str, size: tuple[int, int]) -> Iterato
         yield type(leaf)(torch.stack([leaf.as_subclass(Tensor)] * 2)) if batches else leaf
 
 
-def _sample(transform: Transform, target: str, leaf: Any, size: tuple[int, int]) -> Any:
+def _sample(transform: Transform, target: str, leaf: Any, size: tuple[int, int]) -> list[Any]:
+    """The sample that a leaf is measured in; beside an image, that is of bytes or, where that is refused, of floats."""
     labels = torch.arange(len(leaf)) if isinstance(leaf, Tensor) and leaf.ndim else torch.arange(2)
     if target in BESIDE_AN_IMAGE:
-        return {"image": tv.Image(make_image(size)), "target": leaf, "labels": labels}
-    boxes = (
-        {"boxes": make_boxes(size, count=len(labels))}
-        if "BoundingBoxes" in {k.__name__ for k in transform.needs}
-        else {}
-    )
-    return {"target": leaf, **boxes, "labels": labels}
+        images = (tv.Image(make_image(size, dtype)) for dtype in (torch.uint8, torch.float32))
+        return [{"image": image, "target": leaf, "labels": labels} for image in images]
+    boxes = {"boxes": make_boxes(size, count=len(labels))} if tv_tensors.BoundingBoxes in transform.needs else {}
+    points = {"points": _points(size)[0][: len(labels)]} if tv_tensors.KeyPoints in transform.needs else {}
+    return [{"target": leaf, **boxes, **points, "labels": labels}]
 
 
-def _compared(transform: Transform, oracle: Any, sample: Any, leaf: Any, seed: int) -> Outcome:
+def _compared(transform: Transform, oracle: Any, samples: Sequence[Any], leaf: Any, seed: int) -> Outcome:
+    for sample in samples:
+        outcome = _compared_in(transform, oracle, sample, leaf, seed)
+        if outcome != REFUSED:
+            return outcome
+    return REFUSED
+
+
+def _compared_in(transform: Transform, oracle: Any, sample: Any, leaf: Any, seed: int) -> Outcome:
     expected = _run(oracle, sample, seed)
     own = [_run(transform, sample, seed)]
-    if not isinstance(expected, Exception) and isinstance(leaf, Tensor) and not is_batched(transform):
+    acts = kind_of(leaf) in transform.acts_on
+    if not isinstance(expected, Exception) and isinstance(leaf, Tensor) and acts and not is_batched(transform):
         own.append(_run(lambda one: Pipeline([transform])([as_ours(one)], [seed])[0], sample, seed))
     if isinstance(expected, Exception):
         return REFUSED if all(isinstance(one, Exception) for one in own) else DIFFERS
@@ -180,25 +201,16 @@ def _compared(transform: Transform, oracle: Any, sample: Any, leaf: Any, seed: i
     differences = [_difference(one["target"], expected["target"]) for one in own]
     if DIFFERS in differences:
         return DIFFERS
-    passed = _difference(expected["target"], leaf) == EXACT
-    return SAME if passed and transform_passes(transform, leaf) else max(differences)  # type: ignore[type-var]
-
-
-def transform_passes(transform: Transform, leaf: Any) -> bool:
-    """Whether the transform says that it leaves such inputs as they are."""
-    from augserve_pipelines.tv_tensors.interop import kind_of
-
-    return kind_of(leaf) not in transform.acts_on
+    passed = not acts and _difference(expected["target"], leaf) == EXACT
+    return SAME if passed else max(differences)  # type: ignore[type-var]
 
 
 def _run(work: Callable[[Any], Any], sample: Any, seed: int) -> Any:
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return work(sample)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the outcome is "refused"
-            return error
+    try:
+        return work(sample)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the outcome is "refused"
+        return error
 
 
 def _difference(actual: Any, expected: Any) -> Outcome:
@@ -235,7 +247,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     check = parser.parse_args(arguments).check
     torch.set_num_threads(1)
-    text = page()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        text = page()
     if check:
         return int(text != PAGE.read_text())
     PAGE.write_text(text)

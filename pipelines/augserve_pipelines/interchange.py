@@ -104,15 +104,14 @@ def _argument(step: Any, name: str, parameter: str, place: str, problems: list[P
     if (name, parameter) == ("RandomErasing", "value") and step.value is None:
         return "random"
     value = getattr(step, ATTRIBUTES.get((name, parameter), parameter))
-    return InterpolationMode(value.value) if parameter == "interpolation" else value
+    return InterpolationMode(getattr(value, "value", value)) if parameter == "interpolation" else value
 
 
 def _labels_getter(step: Any) -> Any:
-    own = getattr(step, "labels_getter", None)
-    if isinstance(own, str):
-        return own
-    parsed = step._labels_getter  # torchvision keeps nothing else
-    return "default" if getattr(parsed, "__name__", "") == "_find_labels_default_heuristic" else own or parsed
+    if hasattr(step, "labels_getter"):
+        return step.labels_getter
+    parsed = step._labels_getter  # MixUp and CutMix keep nothing else
+    return "default" if getattr(parsed, "__name__", "") == "_find_labels_default_heuristic" else parsed
 
 
 def _theirs(v2: ModuleType, step: Transform, place: str, problems: list[Problem]) -> Any:

@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Any, Literal, get_origin
 
 import yaml
+from PIL import Image as Picture
+from torch import Tensor
 
 from augserve_pipelines import docstring
 from augserve_pipelines.arguments import Parameter, own_words, words_of
@@ -15,9 +17,19 @@ from augserve_pipelines.docstring import Docstring
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.schema import Schema, parameter_schema, pipeline_schema
 from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, Video
 
 __all__ = ["reference_page", "yaml_example"]
 
+KINDS = {
+    Tensor: "tensors",
+    Image: "images",
+    Video: "videos",
+    Picture.Image: "PIL images",
+    Mask: "masks",
+    BoundingBoxes: "boxes",
+    KeyPoints: "key points",
+}
 INTRODUCTION = """\
 # Transforms
 
@@ -38,6 +50,7 @@ transforms:
 
 Where Python takes a tuple, YAML takes a list; a `torch.dtype` is written as its name, such as `float32`. Under *Draws*
 is what a transform draws from the stream of its sample, in order: a sample's draws never depend on its neighbours.
+Whatever a transform does not act on, masks beside a colour jitter for one, comes back as it is.
 """
 RULES = """\
 Scalars are those of YAML 1.2: `true` and `false` are the booleans, `on` and `yes` are strings. Anchors and aliases
@@ -86,10 +99,15 @@ def _section(name: str, kind: type[Transform]) -> str:
             *([f"{text.body}\n"] if text.body else []),
             f"```python\n{_signature(name, kind)}\n```\n",
             *_table(kind, text),
+            f"*Acts on:* {_kinds(kind)}.\n",
             *_notes(text),
             f"```yaml\n{yaml_example(name)}\n```\n",
         ]
     )
+
+
+def _kinds(kind: type[Transform]) -> str:
+    return ", ".join(name for one, name in KINDS.items() if one in kind.acts_on)
 
 
 def _notes(text: Docstring) -> Iterator[str]:
