@@ -87,7 +87,8 @@ class TensorReader:
     def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
         part = parts[0]
         if len(parts) > 1 or part.media_type != SAFETENSORS:
-            raise ResponseInvalid(f"a result came in {len(parts)} parts, the first {part.media_type!r}")
+            found = ", ".join(part.media_type or "no media type" for part in parts)
+            raise ResponseInvalid(f"a result came as {found}, not as one {SAFETENSORS}")
         archive = read_archive(part.body)
         values = {name: self.convert(_own(raw)) for name, raw in archive.tensors.items()}
         image = values.get(IMAGE_PART, values.get(TENSOR_NAME))
@@ -137,6 +138,8 @@ def _split(file: bytes) -> Augmented[bytes, Any]:
 
 
 def _augmented(image: Any, values: Mapping[str, Any], masks: Any, metadata: Metadata) -> Augmented[Any, Any]:
+    if BOXES_PART in values and metadata.boxes_format is None:
+        raise ResponseInvalid("the answer has boxes, and does not say in which format")
     return Augmented(
         image=image,
         boxes=values.get(BOXES_PART),

@@ -12,7 +12,8 @@ AugserveError
     ├── RequestRejected       400, 404, 406, 415: an argument that this pipeline or server does not take
     ├── PipelineNotFound      404; .detail says which there are
     ├── LimitExceeded         413: too many bytes, images or results in one request
-    ├── ImageRejected         400, 413, 415, 422: one image is empty, corrupt, too large, or does not suit the pipeline
+    ├── ImageRejected         400, 413, 415, 422: one image or clip, its targets or its record are empty, corrupt, too
+    │                         large, or do not suit the pipeline or each other; .field says which
     ├── Overloaded            429: the queue is full; .retry_after_s
     ├── ServiceUnavailable    502, 503, 504 of a gateway or a draining server; .retry_after_s
     ├── DeadlineExceeded      504: the server ran out of the time it was given (a Timeout too)
@@ -120,7 +121,7 @@ class LimitExceeded(ServiceError):
 
 
 class ImageRejected(ServiceError):
-    """One image is corrupt, truncated, too large, of a format that is not allowed, or unsuitable for the pipeline."""
+    """An image or a clip is corrupt, too large, not allowed or unsuitable; or its targets are, or its record."""
 
 
 class Overloaded(ServiceError):
@@ -141,6 +142,8 @@ class InternalError(ServiceError):
 
 _BY_SLUG: Final[Mapping[str, type[ServiceError]]] = MappingProxyType(
     {
+        "clip-invalid": ImageRejected,
+        "clip-too-large": ImageRejected,
         "deadline-exceeded": DeadlineExceeded,
         "empty-body": ImageRejected,  # of a request that has an image: it has no bytes
         "format-not-allowed": ImageRejected,
@@ -150,6 +153,9 @@ _BY_SLUG: Final[Mapping[str, type[ServiceError]]] = MappingProxyType(
         "image-truncated": ImageRejected,
         "image-unsuitable": ImageRejected,
         "pipeline-not-found": PipelineNotFound,
+        "record-invalid": ImageRejected,
+        "target-invalid": ImageRejected,
+        "target-too-large": ImageRejected,
     }
 )
 _BY_STATUS: Final[Mapping[int, type[ServiceError]]] = MappingProxyType(

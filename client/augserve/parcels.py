@@ -44,6 +44,11 @@ class Parcel:
         return not self.has_targets and [name for name, _ in self.parts] == [IMAGE_PART]
 
     @property
+    def has_pixels(self) -> bool:
+        """Whether there is an image or a clip, and not targets alone."""
+        return any(name in (IMAGE_PART, CLIP_PART, FRAME_PART) for name, _ in self.parts)
+
+    @property
     def size_bytes(self) -> int:
         """No less than it takes in a form."""
         return sum(source.size_bytes + PART_OVERHEAD_BYTES for _, source in self.parts)

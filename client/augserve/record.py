@@ -101,10 +101,7 @@ class Record:
             NotInvertible: There is no way back by a matrix.
             InvalidInput: They are no points.
         """
-        coordinates = np.asarray(points, np.float64)
-        if coordinates.ndim == 0 or coordinates.shape[-1] != 2:
-            raise InvalidInput(f"points are [..., 2], not {list(coordinates.shape)}")
-        return _project(self._inverse(self.keypoints_matrix), coordinates)
+        return _project(self._inverse(self.keypoints_matrix), _coordinates("points", points, 2))
 
     def invert_boxes(self, boxes: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """The upright boxes [..., 4] (XYXY) of the input around what boxes of the output cover there.
@@ -113,10 +110,7 @@ class Record:
             NotInvertible: There is no way back by a matrix.
             InvalidInput: They are no boxes.
         """
-        coordinates = np.asarray(boxes, np.float64)
-        if coordinates.ndim == 0 or coordinates.shape[-1] != 4:
-            raise InvalidInput(f"boxes are [..., 4], not {list(coordinates.shape)}")
-        corners = coordinates[..., [[0, 1], [2, 1], [2, 3], [0, 3]]]  # [..., 4, 2]
+        corners = _coordinates("boxes", boxes, 4)[..., [[0, 1], [2, 1], [2, 3], [0, 3]]]  # [..., 4, 2]
         corners = _project(self._inverse(self.matrix), corners)
         return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1)
 
@@ -137,6 +131,15 @@ def _matrix(rows: tuple[_Row, _Row, _Row] | None) -> Matrix | None:
     matrix = np.array(rows, np.float64)
     matrix.setflags(write=False)
     return matrix
+
+
+def _coordinates(name: str, values: npt.ArrayLike, columns: int) -> npt.NDArray[np.float64]:
+    coordinates = np.asarray(values, np.float64)
+    if coordinates.shape == (0,):  # an empty list has no columns
+        return coordinates.reshape(0, columns)
+    if coordinates.ndim == 0 or coordinates.shape[-1] != columns:
+        raise InvalidInput(f"{name} are [..., {columns}], not {list(coordinates.shape)}")
+    return coordinates
 
 
 def _project(matrix: Matrix, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -73,13 +73,11 @@ def read_portion(
     _check_header(answer, COUNT_HEADER, str(count))
     if isinstance(call, Call):
         _check_header(answer, SEED_HEADER, str(call.seeds(portion).start))
-    with_targets = [call.params or parcel.has_targets for parcel in parcels for _ in range(call.results_per_image)]
-    alone = not call.params and all(parcel.is_image for parcel in parcels)
     try:
-        if alone:
+        if not call.params and all(parcel.is_image for parcel in parcels):
             items, block, media_type = _read_images(answer, count, reader)
         else:
-            items, block, media_type = _read_samples(answer, with_targets, reader)
+            items, block, media_type = _read_samples(answer, call, parcels, reader)
     except (InvalidBody, ValidationError) as exc:
         raise ResponseInvalid(f"the answer cannot be read: {exc}") from exc
     return PortionResults(
@@ -150,19 +148,21 @@ def _read_images(answer: Answer, count: int, reader: Reader) -> tuple[Sequence[A
 
 
 def _read_samples(
-    answer: Answer, with_targets: Sequence[bool], reader: Reader
-) -> tuple[Sequence[Any], Any, str | None]:
+    answer: Answer, call: Call | Replay, parcels: Sequence[Parcel], reader: Reader
+) -> tuple[Sequence[Any], None, str | None]:
     """The same of results that have a body each: ``Augmented``, or only its pixels where there were no targets."""
-    media_type = _media_type(answer.headers.get("Content-Type", ""))
 
     def read(index: int, parts: Sequence[Part]) -> Any:
-        augmented = reader.augmented(parts)
-        return augmented if with_targets[index] else augmented.image
+        parcel, augmented = parcels[index // call.results_per_image], reader.augmented(parts)
+        if parcel.has_pixels and augmented.image is None:
+            raise ResponseInvalid(f"the answer has no image for result {index}")
+        return augmented if call.params or parcel.has_targets else augmented.image
 
+    count, media_type = len(parcels) * call.results_per_image, _media_type(answer.headers.get("Content-Type", ""))
     if media_type == MULTIPART:
-        return _read_parts(answer, len(with_targets), read)
-    if len(with_targets) != 1:
-        raise ResponseInvalid(f"the answer is one {media_type or 'body'}, not {len(with_targets)} results")
+        return _read_parts(answer, count, read)
+    if count != 1:
+        raise ResponseInvalid(f"the answer is one {media_type or 'body of no media type'}, not {count} results")
     return [read(0, [Part({"content-type": media_type}, [answer.body])])], None, media_type
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,18 +98,25 @@ def _array(name: str, values: Any, dtype_of_lists: str | None) -> NDArray[Any]:
 
 
 def _from_lists(name: str, values: Any, dtype: str | None) -> NDArray[Any]:
-    if isinstance(values, Sequence):
-        values = [to_numpy(value) if is_tensor(value) else value for value in values]
+    parts = (
+        [to_numpy(value) if is_tensor(value) else value for value in values] if isinstance(values, list | tuple) else []
+    )
     try:
-        array = np.asarray(values)
+        array = np.asarray(parts or values)
     except ValueError as exc:
         raise InvalidInput(f"{name} are not regular: lists at one depth have different lengths") from exc
     if array.dtype.kind not in "biuf":
         raise InvalidInput(f"{name} are numbers: an array, a tensor or lists, not {type(values).__qualname__}")
-    plain = isinstance(values, int | float) or not any(isinstance(value, np.ndarray) for value in values)
-    if plain and (dtype is not None or array.dtype.kind == "f"):
-        return array.astype(dtype or "float32")
-    return array if array.size else array.astype(dtype or "int64")
+    if any(isinstance(part, np.ndarray) for part in parts):  # they have an element type
+        return array
+    return array.astype(dtype or _dtype_of_numbers(array))
+
+
+def _dtype_of_numbers(array: NDArray[Any]) -> str:
+    """What torch makes of Python's numbers; of none, what labels are."""
+    if array.size == 0:
+        return "int64"
+    return "float32" if array.dtype.kind == "f" else array.dtype.name
 
 
 def _rows(values: NDArray[Any], columns: int) -> NDArray[Any]:
@@ -119,9 +126,7 @@ def _rows(values: NDArray[Any], columns: int) -> NDArray[Any]:
 
 def _picture(picture: Any) -> NDArray[Any]:
     if picture.mode not in _MASK_MODES:
-        raise InvalidInput(
-            f"a Pillow image of mode {picture.mode} is no mask; its numbers are {', '.join(_MASK_MODES)}"
-        )
+        raise InvalidInput(f"a Pillow image of mode {picture.mode} is no mask; one of {', '.join(_MASK_MODES)}")
     return np.asarray(picture).astype(_MASK_MODES[picture.mode])
 
 

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 from torch import Tensor
 
-from augserve import AsyncClient, Client, PipelineInfo, Results, ServiceError
+from augserve import AsyncClient, Augmented, Client, Clip, PipelineInfo, Record, Results, Sample, ServiceError
 
 Array = NDArray[Any]
+Arrays = Augmented[Array, Array]
+Tensors = Augmented[Tensor, Tensor]
+Files = Augmented[bytes, Array]
 
 
 def one(client: Client, path: Path, pixels: NDArray[np.uint8], picture: Picture, tensor: Tensor) -> None:
@@ -32,6 +35,49 @@ def several(client: Client, path: Path, paths: list[Path], tensors: tuple[Tensor
     assert_type(client.augment("p", path, as_="torch", views=1), Results[Tensor])
 
 
+def with_targets(client: Client, path: Path, sample: Sample, on: bool) -> None:
+    assert_type(client.augment("p", sample), Arrays)
+    assert_type(client.augment("p", sample, as_="torch", params=on), Tensors)
+    assert_type(client.augment("p", sample, as_="bytes", quality=90, params=True), Files)
+    assert_type(client.augment("p", [sample, sample], seed=1), Results[Arrays])
+    assert_type(client.augment("p", sample, views=2, as_="torch"), Results[Tensors])
+    assert_type(client.augment("p", (sample,), as_="bytes"), Results[Files])
+    assert_type(client.augment("p", path, params=True), Arrays)
+    assert_type(client.augment("p", path, params=True, as_="torch"), Tensors)
+    assert_type(client.augment("p", [path, "a.jpg"], params=True, as_="bytes"), Results[Files])
+    assert_type(client.augment("p", path, params=True, views=3), Results[Arrays])
+
+
+def clips(client: Client, clip: Clip, sample: Sample, path: Path) -> None:
+    assert_type(client.augment("p", clip), Array)
+    assert_type(client.augment("p", clip, as_="torch"), Tensor)
+    assert_type(client.augment("p", clip, as_="bytes"), list[bytes])
+    assert_type(client.augment("p", [clip, path]), Results[Array])
+    assert_type(client.augment("p", [clip, clip], as_="bytes"), Results[list[bytes]])
+    assert_type(client.augment("p", [clip, sample, path]), Results[Array | Arrays])
+    assert_type(client.augment("p", [clip, sample, path], as_="torch"), Results[Tensor | Tensors])
+    assert_type(client.augment("p", [clip, sample, path], as_="bytes"), Results[bytes | list[bytes] | Files])
+    assert_type(client.augment("p", [clip, sample, path], params=True), Results[Arrays])
+
+
+def replayed(client: Client, sample: Sample, path: Path, record: Record) -> None:
+    assert_type(client.replay(sample, record), Arrays)
+    assert_type(client.replay(path, record, as_="torch"), Tensors)
+    assert_type(client.replay(sample, record, as_="bytes", media_type="image/png"), Files)
+    assert_type(client.replay([sample, path], record), Results[Arrays])
+    assert_type(client.replay([sample], [record], as_="torch", timeout=1), Results[Tensors])
+    assert_type(client.replay((sample,), [record], as_="bytes"), Results[Files])
+
+
+def parts(arrays: Arrays, tensors: Tensors, files: Files) -> None:
+    assert_type(arrays.boxes, Array | None)
+    assert_type(tensors.masks, Tensor | None)
+    assert_type(files.masks, bytes | None)
+    assert_type(files.labels, Array | None)
+    assert_type(arrays.record, Record | None)
+    files.image.startswith(b"RIFF")
+
+
 def results(arrays: Results[Array], tensors: Results[Tensor], files: Results[bytes]) -> None:
     assert_type(arrays.stack(), Array)
     assert_type(tensors.stack(), Tensor)
@@ -45,6 +91,11 @@ async def awaited(client: AsyncClient, path: Path) -> None:
     assert_type(await client.augment("p", path), Array)
     assert_type(await client.augment("p", [path], as_="torch"), Results[Tensor])
     assert_type(await client.augment("p", path, as_="bytes"), bytes)
+    assert_type(await client.augment("p", Sample(path)), Arrays)
+    assert_type(await client.augment("p", Clip("a.mp4"), as_="bytes"), list[bytes])
+    assert_type(await client.augment("p", [Sample(path)], params=True, as_="torch"), Results[Tensors])
+    assert_type(await client.replay(path, Record.from_json("")), Arrays)
+    assert_type(await client.replay([path], [Record.from_json("")], as_="bytes"), Results[Files])
     assert_type(await client.pipelines(), list[PipelineInfo])
 
 
@@ -54,3 +105,7 @@ def wrong(client: Client, path: Path) -> None:
     client.augment("p", path, quality=90)  # type: ignore[call-overload]  # for files only
     client.augment("p", path, dtype="int8")  # type: ignore[call-overload]  # not a float
     client.augment("p", 3)  # type: ignore[call-overload]  # no image
+    client.augment("p", Clip(path), as_="bytes", params="yes")  # type: ignore[call-overload]  # not a bool
+    client.replay(path, "record")  # type: ignore[call-overload]  # not a record
+    client.replay(path, Record.from_json(""), seed=1)  # type: ignore[call-overload]  # nothing is drawn
+    Sample(path, boxes=[[1, 2, 3, 4]], box_format="XXYY")  # type: ignore[arg-type]  # there is no such format
