@@ -32,10 +32,10 @@ def convert_bounding_box_format(
     """The same boxes in another format; boxes that are in it already come back as they are, not copied.
 
     Args:
-        inpt: Boxes, or a tensor ``[..., K]`` of their coordinates.
-        old_format: The format of a pure tensor; not given for boxes, which know theirs.
-        new_format: The format to convert to, rotated where the old one is.
-        inplace: Whether to write the coordinates into ``inpt``; where the new format has another number of them,
+        inpt: boxes, or a tensor ``[..., K]`` of their coordinates.
+        old_format: the format of a pure tensor; not given for boxes, which know theirs.
+        new_format: the format to convert to, rotated where the old one is.
+        inplace: whether to write the coordinates into ``inpt``; where the new format has another number of them,
             ``inpt`` stays as it is.
 
     Raises:
@@ -65,16 +65,16 @@ def clamp_bounding_boxes(
     """Boxes cut down to their canvas, as a copy.
 
     Args:
-        inpt: Boxes, or a tensor ``[..., K]`` of their coordinates.
-        format: The format of a pure tensor; not given for boxes.
-        canvas_size: Height and width of the image of a pure tensor; not given for boxes.
+        inpt: boxes, or a tensor ``[..., K]`` of their coordinates.
+        format: the format of a pure tensor; not given for boxes.
+        canvas_size: height and width of the image of a pure tensor; not given for boxes.
         clamping_mode: None clamps nothing. ``"hard"`` and ``"soft"`` are the same for upright boxes; rotated ones keep
             their angle and end within the canvas (hard), or are the smallest ones around what is on the canvas (soft).
             ``"auto"`` takes the mode of the boxes; a pure tensor has none.
 
     Raises:
-        TypeError: The input is neither boxes nor a pure tensor.
-        ValueError: Metadata are given for boxes or missing for a tensor, or the format or the mode is none.
+        TypeError: the input is neither boxes nor a pure tensor.
+        ValueError: metadata are given for boxes or missing for a tensor, or the format or the mode is none.
     """
     if clamping_mode not in (None, "soft", "hard", "auto"):
         raise InvalidInput(f"clamping_mode must be 'soft', 'hard', 'auto' or None, not {clamping_mode!r}")
@@ -99,14 +99,14 @@ def sanitize_bounding_boxes(
     """The boxes that are worth keeping, and which they are: a mask ``[N]`` to pick labels with.
 
     Args:
-        bounding_boxes: Boxes, or a tensor ``[N, K]`` of their coordinates.
-        format: The format of a pure tensor; not given for boxes.
-        canvas_size: Height and width of the image of a pure tensor; not given for boxes.
-        min_size: Boxes that are narrower or lower go, in pixels.
-        min_area: Boxes that are smaller go, in square pixels.
+        bounding_boxes: boxes, or a tensor ``[N, K]`` of their coordinates.
+        format: the format of a pure tensor; not given for boxes.
+        canvas_size: height and width of the image of a pure tensor; not given for boxes.
+        min_size: boxes that are narrower or lower go, in pixels.
+        min_area: boxes that are smaller go, in square pixels.
 
     Raises:
-        ValueError: Metadata are given for boxes or missing for a tensor, the format is none, or the input is neither
+        ValueError: metadata are given for boxes or missing for a tensor, the format is none, or the input is neither
             boxes nor a pure tensor.
     """
     kind = kind_of(bounding_boxes)

@@ -16,12 +16,12 @@ def clamp_keypoints(inpt: Tensor, canvas_size: tuple[int, int] | None = None) ->
     """Key points moved onto the pixels of their canvas, x to 0 .. width - 1 and y to 0 .. height - 1, as a copy.
 
     Args:
-        inpt: Key points, or a tensor ``[..., 2]`` of their coordinates.
-        canvas_size: Height and width of the image of a pure tensor; not given for key points.
+        inpt: key points, or a tensor ``[..., 2]`` of their coordinates.
+        canvas_size: height and width of the image of a pure tensor; not given for key points.
 
     Raises:
-        TypeError: The input is neither key points nor a pure tensor.
-        ValueError: The canvas is given for key points, or missing for a tensor.
+        TypeError: the input is neither key points nor a pure tensor.
+        ValueError: the canvas is given for key points, or missing for a tensor.
     """
     kind = kind_of(inpt)
     if kind is torch.Tensor:
@@ -39,12 +39,12 @@ def sanitize_keypoints(key_points: Tensor, canvas_size: tuple[int, int] | None =
     """The key points that lie on their canvas, and which they are: a mask ``[N]`` to pick labels with.
 
     Args:
-        key_points: Key points, or a tensor of their coordinates: single points ``[N, 2]``, or groups ``[N, ..., 2]``,
+        key_points: key points, or a tensor of their coordinates: single points ``[N, 2]``, or groups ``[N, ..., 2]``,
             which are kept where all of their points are on the canvas.
-        canvas_size: Height and width of the image of a pure tensor; not given for key points.
+        canvas_size: height and width of the image of a pure tensor; not given for key points.
 
     Raises:
-        ValueError: The canvas is given for key points or missing for a tensor, or the input is neither.
+        ValueError: the canvas is given for key points or missing for a tensor, or the input is neither.
     """
     kind = kind_of(key_points)
     if kind is torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +21,7 @@ __all__ = [
     "clamp_bounding_boxes",
     "clamp_keypoints",
     "convert_bounding_box_format",
+    "of_coordinates",
     "set_clamping_mode",
 ]
 
@@ -30,7 +32,7 @@ class CoordinatesFunctional(Functional):
     Called with a pure tensor, it takes the metadata as arguments; ``apply`` passes pure tensors through.
     """
 
-    def __init__(self, function: Callable[..., Any], kind: type) -> None:
+    def __init__(self, kind: type, function: Callable[..., Any]) -> None:
         super().__init__(function, {kind: function}, None, None)
         self._function = function
         FUNCTIONALS[self.name] = self
@@ -44,22 +46,25 @@ class CoordinatesFunctional(Functional):
         return self._function(leaf, **arguments) if kind_of(leaf) in self.kinds else leaf
 
 
-def _set_clamping_mode(inpt: Tensor, clamping_mode: ClampingMode) -> Tensor:
+def of_coordinates(kind: type) -> Callable[[Callable[..., Any]], CoordinatesFunctional]:
+    """Make a functional of a function of boxes or of points."""
+    return partial(CoordinatesFunctional, kind)
+
+
+convert_bounding_box_format = of_coordinates(BoundingBoxes)(boxes.convert_bounding_box_format)
+clamp_bounding_boxes = of_coordinates(BoundingBoxes)(boxes.clamp_bounding_boxes)
+clamp_keypoints = of_coordinates(KeyPoints)(keypoints.clamp_keypoints)
+
+
+@of_coordinates(BoundingBoxes)
+def set_clamping_mode(inpt: Tensor, clamping_mode: ClampingMode) -> Tensor:
     """A copy of boxes that transforms clamp in another way from here on.
 
     Args:
-        inpt: The boxes.
+        inpt: the boxes.
         clamping_mode: ``"soft"``, ``"hard"`` or None.
     """
     return like(inpt, inpt.as_subclass(Tensor).clone(), clamping_mode=clamping_mode)
-
-
-_set_clamping_mode.__name__ = "set_clamping_mode"
-
-convert_bounding_box_format = CoordinatesFunctional(boxes.convert_bounding_box_format, BoundingBoxes)
-clamp_bounding_boxes = CoordinatesFunctional(boxes.clamp_bounding_boxes, BoundingBoxes)
-set_clamping_mode = CoordinatesFunctional(_set_clamping_mode, BoundingBoxes)
-clamp_keypoints = CoordinatesFunctional(keypoints.clamp_keypoints, KeyPoints)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def find_labels(getter: Callable[[Any], Any] | Literal["default"] | None, value:
     is a tensor; else they are under its key ``labels``, in any case, else under its first key with "label" in it.
 
     Raises:
-        InvalidInput: The default finds none.
+        InvalidInput: the default finds none.
     """
     if getter is None:
         return None
@@ -59,7 +59,7 @@ def places_of_labels(getter: Callable[[Any], Any] | Literal["default"] | None, s
     """The places of the tensors that a ``labels_getter`` finds: one, or a tuple or list of them, or None.
 
     Raises:
-        InvalidInput: It finds anything else.
+        InvalidInput: it finds anything else.
     """
     labels = find_labels(getter, sample.value())
     if labels is None:

@@ -48,7 +48,7 @@ def is_rotated_bounding_format(format: BoundingBoxFormat | str) -> bool:
     """Whether boxes of this format are rotated.
 
     Raises:
-        ValueError: If it is no format.
+        ValueError: if it is no format.
     """
     return BoundingBoxFormat(format) in _ROTATED
 
@@ -57,18 +57,18 @@ class BoundingBoxes(TVTensor):
     """Bounding boxes, ``[N, K]``: K is 4, for rotated boxes 5 or, in format ``XYXYXYXY``, 8.
 
     Args:
-        data: Anything that ``torch.as_tensor`` takes; one box ``[K]`` becomes ``[1, K]``.
-        format: What the K numbers are.
-        canvas_size: Height and width of the image, in pixels.
-        clamping_mode: How transforms clamp boxes that reach out of the image: ``"soft"``, ``"hard"`` (which differs for
+        data: anything that ``torch.as_tensor`` takes; one box ``[K]`` becomes ``[1, K]``.
+        format: what the K numbers are.
+        canvas_size: height and width of the image, in pixels.
+        clamping_mode: how transforms clamp boxes that reach out of the image: ``"soft"``, ``"hard"`` (which differs for
             rotated boxes only) or None, not at all.
         dtype: None keeps that of the data. Rotated boxes are floating.
         device: None keeps that of the data.
         requires_grad: None keeps that of the data.
 
     Raises:
-        InvalidInput: For other shapes or modes, or for rotated boxes of integers.
-        ValueError: If ``format`` is none.
+        InvalidInput: for other shapes or modes, or for rotated boxes of integers.
+        ValueError: if there is no such format.
     """
 
     format: BoundingBoxFormat

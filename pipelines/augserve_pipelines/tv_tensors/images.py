@@ -18,13 +18,13 @@ class Image(TVTensor):
     """An image, ``[..., C, H, W]``.
 
     Args:
-        data: A PIL image, or anything that ``torch.as_tensor`` takes; ``[H, W]`` gets a channel dimension.
+        data: a PIL image, or anything that ``torch.as_tensor`` takes; ``[H, W]`` gets a channel dimension.
         dtype: None keeps that of the data.
         device: None keeps that of the data.
         requires_grad: None keeps that of the data.
 
     Raises:
-        InvalidInput: If the data has less than two dimensions.
+        InvalidInput: if the data has less than two dimensions.
     """
 
     def __new__(
@@ -49,13 +49,13 @@ class Video(TVTensor):
     """A video, ``[..., T, C, H, W]``.
 
     Args:
-        data: Anything that ``torch.as_tensor`` takes.
+        data: anything that ``torch.as_tensor`` takes.
         dtype: None keeps that of the data.
         device: None keeps that of the data.
         requires_grad: None keeps that of the data.
 
     Raises:
-        InvalidInput: If the data has less than four dimensions.
+        InvalidInput: if the data has less than four dimensions.
     """
 
     def __new__(
@@ -79,7 +79,7 @@ class Mask(TVTensor):
     """A mask, ``[..., H, W]``: ``[H, W]`` with a class in each pixel, or ``[N, H, W]`` with one mask for each object.
 
     Args:
-        data: A PIL image (``[1, H, W]``), or anything that ``torch.as_tensor`` takes.
+        data: a PIL image (``[1, H, W]``), or anything that ``torch.as_tensor`` takes.
         dtype: None keeps that of the data.
         device: None keeps that of the data.
         requires_grad: None keeps that of the data.

@@ -63,9 +63,9 @@ def wrap(wrappee: torch.Tensor, *, like: torch.Tensor, **kwargs: Any) -> torch.T
     A subclass that overrides the class method ``wrap(tensor, like, **kwargs)`` says how its metadata go over.
 
     Args:
-        wrappee: The tensor; its memory is shared.
-        like: What it shall be.
-        **kwargs: Metadata that shall differ.
+        wrappee: the tensor; its memory is shared.
+        like: what it shall be.
+        **kwargs: metadata that shall differ.
     """
     if kind_of(like) is torch.Tensor:
         return wrappee.as_subclass(type(like))

@@ -16,14 +16,14 @@ class KeyPoints(TVTensor):
     """Points ``[..., 2]``, x and y of each; leading dimensions group them, as ``[polygons, points, 2]``.
 
     Args:
-        data: Anything that ``torch.as_tensor`` takes; one point ``[2]`` becomes ``[1, 2]``.
-        canvas_size: Height and width of the image, in pixels.
+        data: anything that ``torch.as_tensor`` takes; one point ``[2]`` becomes ``[1, 2]``.
+        canvas_size: height and width of the image, in pixels.
         dtype: None keeps that of the data.
         device: None keeps that of the data.
         requires_grad: None keeps that of the data.
 
     Raises:
-        InvalidInput: If the last dimension is not 2.
+        InvalidInput: if the last dimension is not 2.
     """
 
     canvas_size: tuple[int, int]

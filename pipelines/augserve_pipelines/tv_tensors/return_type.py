@@ -28,7 +28,7 @@ class set_return_type:  # noqa: N801 - a function to its callers, as torchvision
         return_type: ``"Tensor"`` (the default behaviour) or ``"TVTensor"``, in any case.
 
     Raises:
-        InvalidInput: For any other word.
+        InvalidInput: for any other word.
     """
 
     def __init__(self, return_type: str) -> None:
