@@ -10,6 +10,7 @@ from augserve.wire import (
     FAILED_HEADER,
     FINGERPRINT_HEADER,
     INDEX_HEADER,
+    MAX_PARTS,
     PIPELINE_HEADER,
     PROBLEM,
     PROBLEM_TYPE_PREFIX,
@@ -17,13 +18,15 @@ from augserve.wire import (
     Buffer,
     Part,
     Problem,
+    attachment,
     multipart_type,
     new_boundary,
     write_multipart,
 )
-from augserve_server.engine import Order, Results, Together
+from augserve_server.engine import Results, Together
 from augserve_server.errors import ServiceError
-from augserve_server.results import Body
+from augserve_server.orders import Order
+from augserve_server.results import Body, Several
 from augserve_server.timings import Timings
 
 
@@ -37,18 +40,37 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def answer(order: Order, results: Results, timings: Timings, request_id: str) -> Answer:
-    """The response to an order: 200 where any of its results could be made."""
-    headers = {**_headers(order, results), "Server-Timing": timings.header()}
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an answer says of its results: how they are written, where they come from, the seed of each."""
+
+    media_type: str
+    headers: Mapping[str, str]
+    seeds: Sequence[int | None]
+
+
+def about_order(order: Order) -> About:
+    """Of the results of a pipeline."""
+    headers = {
+        SEED_HEADER: str(order.seed),
+        PIPELINE_HEADER: order.served.name,
+        FINGERPRINT_HEADER: order.served.pipeline.fingerprint,
+    }
+    return About(order.form.media_type, headers, range(order.seed, order.seed + MAX_PARTS))
+
+
+def answer(about: About, results: Results, timings: Timings, request_id: str) -> Answer:
+    """The response to a request: 200 where any of its results could be made."""
+    headers = {**about.headers, **_counts(results), "Vary": "Accept", "Server-Timing": timings.header()}
     if isinstance(results, Together):
-        return Answer(200, order.form.media_type, results.body, headers)
+        return Answer(200, about.media_type, results.body, headers)
     failures = [result for result in results if isinstance(result, ServiceError)]
-    if len(results) == 1 and not failures:
-        return Answer(200, order.form.media_type, _body(results[0]), headers)
     if len(results) == len(failures):
         return _all_failed(failures, request_id, headers)
+    if len(results) == 1 and isinstance(results[0], list):
+        return Answer(200, about.media_type, results[0], headers)
     boundary = new_boundary()
-    parts = [_part(i, result, order, request_id) for i, result in enumerate(results)]
+    parts = [part for i, result in enumerate(results) for part in _parts(i, result, about, request_id)]
     return Answer(200, multipart_type(boundary), write_multipart(parts, boundary), headers)
 
 
@@ -57,30 +79,24 @@ def problem_answer(error: ServiceError, request_id: str) -> Answer:
     return Answer(error.status, PROBLEM, [error.problem(request_id).to_json()], error.headers)
 
 
-def _headers(order: Order, results: Results) -> dict[str, str]:
+def _counts(results: Results) -> dict[str, str]:
     count = results.count if isinstance(results, Together) else len(results)
     failed = 0 if isinstance(results, Together) else sum(isinstance(result, ServiceError) for result in results)
-    return {
-        SEED_HEADER: str(order.seed),
-        PIPELINE_HEADER: order.served.name,
-        FINGERPRINT_HEADER: order.served.pipeline.fingerprint,
-        COUNT_HEADER: str(count),
-        **({FAILED_HEADER: str(failed)} if failed else {}),
-        "Vary": "Accept",
-    }
+    return {COUNT_HEADER: str(count), **({FAILED_HEADER: str(failed)} if failed else {})}
 
 
-def _body(result: Body | ServiceError) -> Body:
-    assert not isinstance(result, ServiceError)
-    return result
-
-
-def _part(index: int, result: Body | ServiceError, order: Order, request_id: str) -> Part:
-    headers = {INDEX_HEADER: str(index), SEED_HEADER: str(order.seed + index)}
+def _parts(index: int, result: Body | Several | ServiceError, about: About, request_id: str) -> list[Part]:
+    seed = about.seeds[index]
+    headers = {INDEX_HEADER: str(index), **({} if seed is None else {SEED_HEADER: str(seed)})}
     if isinstance(result, ServiceError):
         problem = result.problem(request_id, index=index).to_json()
-        return Part({"Content-Type": PROBLEM, **headers}, [problem])
-    return Part({"Content-Type": order.form.media_type, **headers}, result)
+        return [Part({"Content-Type": PROBLEM, **headers}, [problem])]
+    if isinstance(result, Several):
+        return [
+            Part({"Content-Type": one.content_type, **attachment(one.name), **headers}, one.body)
+            for one in result.parts
+        ]
+    return [Part({"Content-Type": about.media_type, **headers}, result)]
 
 
 def _all_failed(failures: Sequence[ServiceError], request_id: str, headers: Mapping[str, str]) -> Answer:

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from augserve.wire import JPEG
+from augserve.wire import JPEG, REPLAY_PATH
 from augserve_server.answers import problem_answer
 from augserve_server.errors import (
     MethodNotAllowed,
@@ -29,7 +29,8 @@ from augserve_server.logs import configure_logging
 from augserve_server.negotiation import media_types
 from augserve_server.openapi import DESCRIPTION, document, package_version
 from augserve_server.replies import Reply
-from augserve_server.routes import augment, health, pipelines
+from augserve_server.routes import augment, health, pipelines, replay
+from augserve_server.routes.shared import REQUIREMENTS
 from augserve_server.service import Service
 from augserve_server.serving import Server
 from augserve_server.settings import Settings, shipped_configs
@@ -57,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="augserve", version=package_version(), description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # the way FastAPI documents
-    for module in (augment, pipelines, health):
+    for module in (augment, replay, pipelines, health):
         app.include_router(module.router)
     for kind in (ServiceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _problem)
@@ -77,7 +78,7 @@ def _as_ours(request: Request, exc: Exception) -> ServiceError:
         case ServiceError():
             return exc
         case RequestValidationError():
-            return _parameter_error(exc.errors()[0])
+            return _parameter_error(exc.errors()[0], request.url.path)
         case HTTPException(status_code=405):
             allowed = (exc.headers or {}).get("Allow", "")
             return MethodNotAllowed(request.method, request.url.path, allowed.split(", "))
@@ -86,12 +87,13 @@ def _as_ours(request: Request, exc: Exception) -> ServiceError:
     return RequestError(str(exc))
 
 
-def _parameter_error(error: Mapping[str, Any]) -> ServiceError:
+def _parameter_error(error: Mapping[str, Any], path: str) -> ServiceError:
     """FastAPI's words for a parameter that is wrong, in ours."""
     field = str(error["loc"][-1])
     if error["type"] == "extra_forbidden":
-        return ParameterUnknown(field, list(augment.AugmentQuery.model_fields))
-    return ParameterInvalid(field, error["input"], augment.REQUIREMENTS.get(field, error["msg"]))
+        query = replay.ReplayQuery if path == REPLAY_PATH else augment.AugmentQuery
+        return ParameterUnknown(field, list(query.model_fields))
+    return ParameterInvalid(field, error["input"], REQUIREMENTS.get(field, error["msg"]))
 
 
 def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> None:

@@ -13,9 +13,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from augserve_server.catalog import Served
+from augserve.wire import IMAGE_PART
+from augserve_server.decoding import Decoded
 from augserve_server.errors import ServiceError
 from augserve_server.metrics import Metrics
+from augserve_server.work import Result, Work
 
 
 class Close(StrEnum):
@@ -41,7 +43,7 @@ class BatchLimits:
 class Ran:
     """A result, and how its batch went."""
 
-    result: Tensor  # [C, h, w]
+    result: Result
     batch_size: int
     close: Close
     queued_s: float
@@ -54,30 +56,31 @@ Outcome = asyncio.Future[Ran | ServiceError]
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """One result to compute: an image under a seed."""
+    """One result to compute: an image, or a sample of several parts, under a seed."""
 
-    image: Tensor  # [C, H, W]
+    item: Decoded
     seed: int
     outcome: Outcome
     submitted: float  # seconds of perf_counter
 
     @property
     def pixels(self) -> int:
-        """What it costs: the pixels of its source image."""
-        return self.image.shape[-1] * self.image.shape[-2]
+        """What it costs: the pixels of its source image, or of all its frames."""
+        image = self.item if isinstance(self.item, Tensor) else self.item[IMAGE_PART]
+        return image.numel() // image.shape[-3]
 
 
 class Runs(Protocol):
     """What computes a batch: the device executor."""
 
-    async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
-        """One result, or the error of that sample alone, for each image."""
+    async def run(self, work: Work, items: Sequence[Decoded], seeds: Sequence[int]) -> list[Result | ServiceError]:
+        """One result, or the error of that sample alone, for each item."""
 
 
 class Batcher:
     """Work-conserving: an idle device gets what there is at once (unless told to wait), a busy one collects.
 
-    Each pipeline has its own queue; the queues take turns. Used from the event loop only; ``run`` is the task that
+    Each work has its own queue; the queues take turns. Used from the event loop only; ``run`` is the task that
     feeds the device, and whoever starts it cancels it.
     """
 
@@ -85,26 +88,26 @@ class Batcher:
         self._executor = executor
         self._limits = limits
         self._metrics = metrics
-        self._queues: OrderedDict[Served, _Queue] = OrderedDict()
+        self._queues: OrderedDict[Work, _Queue] = OrderedDict()
         self._changed = asyncio.Event()
         self._draining = False
 
-    def submit(self, served: Served, image: Tensor, seed: int) -> Outcome:
+    def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
         outcome: Outcome = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(served, _Queue(self._limits)).add(_Sample(image, seed, outcome, perf_counter()))
+        self._queues.setdefault(work, _Queue(self._limits)).add(_Sample(item, seed, outcome, perf_counter()))
         self._changed.set()
         return outcome
 
-    def withdraw(self, served: Served, outcomes: Iterable[Outcome]) -> None:
+    def withdraw(self, work: Work, outcomes: Iterable[Outcome]) -> None:
         """Nobody wants these any more: those that still wait are never computed."""
-        queue = self._queues.get(served)
+        queue = self._queues.get(work)
         for outcome in outcomes:
             outcome.cancel()
             if queue is not None:
                 queue.drop(outcome)
         if queue is not None and not queue:
-            del self._queues[served]
+            del self._queues[work]
 
     def drain(self) -> None:
         """Wait for nothing from now on: no more work is coming."""
@@ -114,34 +117,33 @@ class Batcher:
     async def run(self) -> None:
         """Feed the device, one batch after another."""
         while True:
-            served, samples, close = await self._next_batch()
-            await self._compute(served, samples, close)
+            work, samples, close = await self._next_batch()
+            await self._compute(work, samples, close)
 
-    async def _next_batch(self) -> tuple[Served, list[_Sample], Close]:
+    async def _next_batch(self) -> tuple[Work, list[_Sample], Close]:
         while True:
             now = perf_counter()
-            for served, queue in self._queues.items():
+            for work, queue in self._queues.items():
                 if self._draining or queue.due(now):
-                    return served, *self._take(served, queue)
+                    return work, *self._take(work, queue)
             wait = min((queue.due_at for queue in self._queues.values()), default=None)
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wait is None else wait - now):
                     await self._changed.wait()
 
-    def _take(self, served: Served, queue: _Queue) -> tuple[list[_Sample], Close]:
+    def _take(self, work: Work, queue: _Queue) -> tuple[list[_Sample], Close]:
         samples, close = queue.take()
-        self._queues.move_to_end(served)  # the others' turn
+        self._queues.move_to_end(work)  # the others' turn
         if not queue:
-            del self._queues[served]
+            del self._queues[work]
         return samples, Close.DRAIN if self._draining and close in (Close.IDLE, Close.WAIT) else close
 
-    async def _compute(self, served: Served, samples: Sequence[_Sample], close: Close) -> None:
-        self._metrics.batch(served.name, len(samples), close)
+    async def _compute(self, work: Work, samples: Sequence[_Sample], close: Close) -> None:
+        self._metrics.batch(work.name, len(samples), close)
         began = perf_counter()
-        results = await self._executor.run(
-            served, [sample.image for sample in samples], [sample.seed for sample in samples]
-        )
+        items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
+        results = await self._executor.run(work, items, seeds)
         run_s = perf_counter() - began
         for sample, result in zip(samples, results, strict=True):
             if sample.outcome.done():

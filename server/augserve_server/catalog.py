@@ -16,6 +16,7 @@ from watchfiles import awatch
 
 from augserve_pipelines import InvalidPipeline, OutputSignature, Pipeline, Problem
 from augserve_server.errors import NoPipelines, PipelineNotFound
+from augserve_server.work import OverImages, OverSamples
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SUFFIXES = (".yaml", ".yml")
@@ -36,10 +37,19 @@ class Served:
     revision: int
     loaded_at: datetime
     signature: OutputSignature = field(init=False)
+    over_images: OverImages = field(init=False, repr=False)
+    _over_samples: Mapping[bool, OverSamples] = field(init=False, repr=False)
     _casts: dict[str, Served] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        alone = self.pipeline.per_sample
         object.__setattr__(self, "signature", self.pipeline.signature())
+        object.__setattr__(self, "over_images", OverImages(alone))
+        object.__setattr__(self, "_over_samples", {records: OverSamples(alone, records) for records in (False, True)})
+
+    def over_samples(self, records: bool) -> OverSamples:
+        """What is done to samples of several parts: one object each, so that requests share batches."""
+        return self._over_samples[records]
 
     def giving(self, dtype: str) -> Served:
         """The same, with its floats cast to another dtype: one object for each, so that requests share batches."""

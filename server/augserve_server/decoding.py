@@ -1,10 +1,11 @@
-"""The decode stage: encoded images to tensors, in worker threads, for as long as somebody wants them."""
+"""The decode stage: encoded images and samples to tensors, in worker threads, for as long as somebody wants them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,13 +13,20 @@ from torch import Tensor
 from augserve_pipelines import InputRule
 from augserve_server.codecs import Header, decode
 from augserve_server.errors import InternalError, ServiceError
+from augserve_server.inspection import EncodedSample, Leaves
 from augserve_server.metrics import Metrics
 from augserve_server.pools import Pool
+from augserve_server.replays import EncodedReplay
+from augserve_server.work import Augmented
 
 # Images that a worker takes at a time: a hand-over costs as much as a twentieth of a photograph's decoding.
 PIECE = 2
 
 logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+Wanted: TypeAlias = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +36,63 @@ class Encoded:
     data: bytes
     header: Header
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as stored."""
+        return self.header.height, self.header.width
+
+    @property
+    def pixels(self) -> int:
+        """What decoding gives."""
+        return self.header.pixels
+
+    @property
+    def frames(self) -> int:
+        """Pictures to decode."""
+        return 1
+
+    def decode(self, rule: InputRule, wanted: Wanted) -> Tensor:
+        """The image, [C, H, W] uint8. Raises what is wrong with it."""
+        return torch.from_numpy(decode(self.data, self.header, rule)).permute(2, 0, 1)
+
+
+Decoded: TypeAlias = Tensor | Leaves
+"""An image alone, or a sample of several parts."""
+
 
 class Decoder:
-    """Decodes on a pool of threads."""
+    """Decodes on a pool of threads. When a caller is cancelled, what has not been begun is left alone."""
 
     def __init__(self, threads: int | None, metrics: Metrics) -> None:
         self._pool = Pool("decode", threads)
         self._metrics = metrics
 
-    async def decode(self, images: Sequence[Encoded], rule: InputRule) -> list[Tensor | ServiceError]:
-        """A tensor [C, H, W] uint8 for each image, or what is wrong with it.
+    async def decode(self, images: Sequence[Encoded | EncodedSample], rule: InputRule) -> list[Decoded | ServiceError]:
+        """A tensor [C, H, W] uint8 for each image, a structure for each sample, or what is wrong with it."""
 
-        When the caller is cancelled, images that have not been begun are left alone.
-        """
-        job = _Job(rule, self._metrics)
+        def decode_one(image: Encoded | EncodedSample, wanted: Wanted) -> Decoded:
+            self._metrics.decoded(image.frames)
+            decoded = image.decode(rule, wanted)
+            if not wanted():
+                self._metrics.wasted("decode", image.pixels)
+            return decoded
+
+        return await self.each(decode_one, images)
+
+    async def replay(self, replays: Sequence[EncodedReplay], rule: InputRule) -> list[Augmented | ServiceError]:
+        """What a record makes of each sample, decoded here too; or what is wrong with it."""
+
+        def replay_one(replay: EncodedReplay, wanted: Wanted) -> Augmented:
+            self._metrics.decoded(replay.sample.frames)
+            return replay.run(rule, wanted)
+
+        return await self.each(replay_one, replays)
+
+    async def each(self, work: Callable[[Item, Wanted], Made], items: Sequence[Item]) -> list[Made | ServiceError]:
+        """What ``work`` makes of each item, or the error that it raises; it may ask whether that is still wanted."""
+        job = _Job(work)
         try:
-            return await self._pool.map(job.run, images, PIECE)
+            return await self._pool.map(job.run, items, PIECE)
         finally:
             job.abandoned = True
 
@@ -52,26 +101,21 @@ class Decoder:
         self._pool.close()
 
 
-class _Job:
-    """The decoding of one group of images; abandoned once nobody waits for it."""
+class _Job(Generic[Item, Made]):
+    """The work on one group of items; abandoned once nobody waits for it."""
 
-    def __init__(self, rule: InputRule, metrics: Metrics) -> None:
+    def __init__(self, work: Callable[[Item, Wanted], Made]) -> None:
         self.abandoned = False
-        self._rule = rule
-        self._metrics = metrics
+        self._work = work
 
-    def run(self, images: Sequence[Encoded]) -> list[Tensor | ServiceError]:
-        return [self._decode(image) for image in images if not self.abandoned]
+    def run(self, items: Sequence[Item]) -> list[Made | ServiceError]:
+        return [self._try(item) for item in items if not self.abandoned]
 
-    def _decode(self, image: Encoded) -> Tensor | ServiceError:
-        self._metrics.decoded()
+    def _try(self, item: Item) -> Made | ServiceError:
         try:
-            pixels = decode(image.data, image.header, self._rule)
+            return self._work(item, lambda: not self.abandoned)
         except ServiceError as exc:
             return exc.alone()
-        except Exception as exc:  # a decoder may fail in any way on hostile bytes: only this image
-            logger.error("decoding failed on an image of %d bytes", len(image.data), exc_info=exc)
+        except Exception as exc:  # a decoder may fail in any way on hostile bytes: only this item
+            logger.error("decoding failed", exc_info=exc)
             return InternalError()
-        if self.abandoned:
-            self._metrics.wasted("decode", image.header.pixels)
-        return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -5,48 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
+from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from augserve_server.admission import Load, Ticket
 from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
-from augserve_server.catalog import Served
-from augserve_server.codecs import Header, ImageLimits, peek
-from augserve_server.decoding import Decoder, Encoded
+from augserve_server.codecs import peek
+from augserve_server.decoding import Decoded, Decoder, Encoded, Wanted
 from augserve_server.errors import OutputTooLarge, ServiceError
-from augserve_server.requests import Upload
-from augserve_server.results import Body, Encoder, Form
+from augserve_server.executor import Executor
+from augserve_server.inspection import EncodedSample, Inspector
+from augserve_server.orders import Order, ReplayOrder
+from augserve_server.replays import EncodedReplay, ReplayInspector
+from augserve_server.results import Body, Encoder, Form, Several
 from augserve_server.timings import Timings
+from augserve_server.uploads import Upload
+from augserve_server.work import Augmented, Result
 
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a request wants done with its images: result ``i * views + v`` has seed ``seed + i * views + v``."""
-
-    served: Served
-    seed: int
-    views: int
-    form: Form
-
-    def seeds(self, image: int) -> range:
-        """The seeds of an image's views."""
-        return range(self.seed + image * self.views, self.seed + (image + 1) * self.views)
-
-    def output_bytes(self, header: Header) -> int:
-        """Bytes of one image's results before they are encoded; where their size depends on it, as large as it is."""
-        signature = self.served.signature
-        dtype = getattr(torch, signature.dtype or "float32")
-        height, width = signature.height or header.height, signature.width or header.width
-        return int(self.views * (signature.channels or 3) * height * width * dtype.itemsize)
+Item: TypeAlias = Encoded | EncodedSample
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one image and one batch may be, and how many bytes of results one request may make."""
+    """What one sample and one batch may be, and how many bytes of results one request may make."""
 
-    image: ImageLimits
+    inspector: Inspector
     batch: BatchLimits
     output_bytes: int
 
@@ -59,16 +44,28 @@ class Together:
     count: int
 
 
-Results = Together | list[Body | ServiceError]
-"""All results in one body, or each in its own, or why it has none."""
+Results: TypeAlias = Together | list[Body | Several | ServiceError]
+"""All results in one body, or each in its own or in several, or why it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The results of a replay, how they were written, and the seed in each one's record."""
+
+    results: Results
+    form: Form
+    seeds: Sequence[int | None]
 
 
 class Engine:
     """The stages in order, for one request at a time; many requests are in it at once."""
 
-    def __init__(self, decoder: Decoder, batcher: Batcher, encoder: Encoder, limits: Limits) -> None:
+    def __init__(
+        self, decoder: Decoder, batcher: Batcher, executor: Executor, encoder: Encoder, limits: Limits
+    ) -> None:
         self._decoder = decoder
         self._batcher = batcher
+        self._executor = executor
         self._encoder = encoder
         self._limits = limits
 
@@ -78,84 +75,133 @@ class Engine:
         ``ticket`` holds what the request takes up, ``timings`` tells how far it is. When the caller is cancelled, what
         has not been begun is never done. Raises what is wrong with the request as a whole.
         """
-        images = [self._peek(upload) for upload in uploads]
-        self._admit(order, images, ticket)
-        ran = await self._compute(order, images, ticket, timings)
+        order = order.for_uploads(uploads)
+        with timings.at("decode"):
+            items = await self._look(order, uploads)
+        self._admit(order, items, ticket)
+        ran = await self._compute(order, items, ticket, timings)
         timings.ran(result for result in ran if isinstance(result, Ran))
+        results = [one.result if isinstance(one, Ran) else one for one in ran]
+        if order.mixes:
+            with timings.at("mix"):
+                results = await self._mix(order, results)
         with timings.at("encode"):
-            return await self._encode(order.form, ran)
+            return await self._encode(order.form, results)
+
+    async def replay(self, order: ReplayOrder, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Replayed:
+        """What the records make of the samples that they came with, in order; a sample that fails, fails alone."""
+        with timings.at("decode"):
+            looked = await self._decoder.each(ReplayInspector(self._limits.inspector, uploads).look, uploads)
+        good = [one for one in looked if isinstance(one, EncodedReplay)]
+        size = sum(one.output_bytes for one in good)
+        self._check_output(size)
+        ticket.take(Load(len(good), sum(one.sample.pixels for one in good), size))
+        with timings.at("run"):
+            done = iter(await self._decoder.replay(good, order.rule))
+        results = [one if isinstance(one, ServiceError) else next(done) for one in looked]
+        form = order.form([one for one in results if isinstance(one, Augmented)])
+        with timings.at("encode"):
+            bodies = await self._encode(form, results)
+        return Replayed(bodies, form, [one.record.seed if isinstance(one, EncodedReplay) else None for one in looked])
+
+    async def _look(self, order: Order, uploads: Sequence[Upload]) -> Sequence[Item | ServiceError]:
+        """What is known of the images before they are decoded."""
+        if not order.in_parts:
+            return [self._peek(upload) for upload in uploads]
+        look = self._limits.inspector.look
+
+        def look_and_check(upload: Upload, wanted: Wanted) -> EncodedSample:
+            return order.check(look(upload, wanted))
+
+        return await self._decoder.each(look_and_check, uploads)
 
     def _peek(self, upload: Upload) -> Encoded | ServiceError:
         if isinstance(upload, ServiceError):
             return upload
+        assert isinstance(upload, bytes)
         try:
-            return Encoded(upload, peek(upload, self._limits.image))
+            return Encoded(upload, peek(upload, self._limits.inspector.image))
         except ServiceError as exc:
             return exc.alone()
 
-    def _admit(self, order: Order, images: Iterable[Encoded | ServiceError], ticket: Ticket) -> None:
-        headers = [image.header for image in images if isinstance(image, Encoded)]
-        size = sum(order.output_bytes(header) for header in headers)
+    def _admit(self, order: Order, items: Iterable[Item | ServiceError], ticket: Ticket) -> None:
+        good = [item for item in items if not isinstance(item, ServiceError)]
+        size = sum(order.output_bytes(item) for item in good)
         self._check_output(size)
-        ticket.take(Load(len(headers) * order.views, sum(header.pixels for header in headers), size))
+        ticket.take(Load(len(good) * order.views, sum(item.pixels for item in good), size))
 
     def _check_output(self, size: int) -> None:
         if size > self._limits.output_bytes:
             raise OutputTooLarge(size, self._limits.output_bytes)
 
     async def _compute(
-        self, order: Order, images: Sequence[Encoded | ServiceError], ticket: Ticket, timings: Timings
+        self, order: Order, items: Sequence[Item | ServiceError], ticket: Ticket, timings: Timings
     ) -> list[Ran | ServiceError]:
-        outcomes = {i: [_known(e)] * order.views for i, e in enumerate(images) if isinstance(e, ServiceError)}
+        outcomes = {i: [_known(e)] * order.views for i, e in enumerate(items) if isinstance(e, ServiceError)}
         try:
-            for group in self._groups(order, images):
+            for group in self._groups(order, items):
                 with timings.at("decode"):
                     outcomes |= await self._decode(order, group, ticket)
             with timings.at("run"):
-                return await asyncio.gather(*(outcome for i in range(len(images)) for outcome in outcomes[i]))
+                return await asyncio.gather(*(outcome for i in range(len(items)) for outcome in outcomes[i]))
         finally:
-            self._batcher.withdraw(order.served, chain.from_iterable(outcomes.values()))
+            self._batcher.withdraw(order.work, chain.from_iterable(outcomes.values()))
 
     async def _decode(
-        self, order: Order, group: Sequence[tuple[int, Encoded]], ticket: Ticket
+        self, order: Order, group: Sequence[tuple[int, Item]], ticket: Ticket
     ) -> dict[int, list[Outcome]]:
         """Decode a group and queue it: from then on, only the queue and the device hold the pixels."""
-        decoded = await self._decoder.decode([image for _, image in group], order.served.pipeline.input)
+        decoded = await self._decoder.decode([item for _, item in group], order.served.pipeline.input)
         outcomes: dict[int, list[Outcome]] = {}
-        for (i, image), pixels in zip(group, decoded, strict=True):
+        for (i, item), pixels in zip(group, decoded, strict=True):
             outcomes[i] = self._submit(order, i, pixels)
-            _give_when_done(outcomes[i][-1], ticket, Load(order.views, image.header.pixels))
+            _give_when_done(outcomes[i][-1], ticket, Load(order.views, item.pixels))
         return outcomes
 
-    def _groups(self, order: Order, images: Sequence[Encoded | ServiceError]) -> Iterator[list[tuple[int, Encoded]]]:
+    def _groups(self, order: Order, items: Sequence[Item | ServiceError]) -> Iterator[list[tuple[int, Item]]]:
         """The good images with their places, in groups that fill a batch: one is decoded while another runs."""
-        group: list[tuple[int, Encoded]] = []
+        group: list[tuple[int, Item]] = []
         pixels = 0
-        for i, image in enumerate(images):
-            if isinstance(image, ServiceError):
+        for i, item in enumerate(items):
+            if isinstance(item, ServiceError):
                 continue
-            pixels += image.header.pixels * order.views
+            pixels += item.pixels * order.views
             full = len(group) * order.views >= self._limits.batch.images or pixels > self._limits.batch.pixels
             if group and full:
                 yield group
-                group, pixels = [], image.header.pixels * order.views
-            group.append((i, image))
+                group, pixels = [], item.pixels * order.views
+            group.append((i, item))
         if group:
             yield group
 
-    def _submit(self, order: Order, image: int, pixels: Tensor | ServiceError) -> list[Outcome]:
-        if isinstance(pixels, ServiceError):
-            return [_known(pixels)] * order.views
-        return [self._batcher.submit(order.served, pixels, seed) for seed in order.seeds(image)]
+    def _submit(self, order: Order, image: int, item: Decoded | ServiceError) -> list[Outcome]:
+        if isinstance(item, ServiceError):
+            return [_known(item)] * order.views
+        return [self._batcher.submit(order.work, item, seed) for seed in order.seeds(image)]
 
-    async def _encode(self, form: Form, ran: Sequence[Ran | ServiceError]) -> Results:
-        results = [one.result for one in ran if isinstance(one, Ran)]
-        self._check_output(sum(result.nbytes for result in results))
-        kinds = {(result.shape, result.dtype) for result in results}
-        if 1 < len(results) == len(ran) and len(kinds) == 1 and form.stacks:
-            return Together(await self._encoder.together(results, form), len(results))
-        bodies = iter(await self._encoder.each(results, form))
-        return [one if isinstance(one, ServiceError) else next(bodies) for one in ran]
+    async def _mix(self, order: Order, results: Sequence[Result | ServiceError]) -> list[Result | ServiceError]:
+        """Mix the good results of a request with one another; the bad ones stay where they are."""
+        good = [result for result in results if isinstance(result, Augmented)]
+        mixed: Iterator[Augmented | ServiceError]
+        try:
+            mixed = iter(await self._executor.mix(order.served.pipeline, good, order.seed + len(results)))
+        except ServiceError as exc:
+            mixed = repeat(exc.alone())
+        return [result if isinstance(result, ServiceError) else next(mixed) for result in results]
+
+    async def _encode(self, form: Form, results: Sequence[Result | ServiceError]) -> Results:
+        good = [result for result in results if not isinstance(result, ServiceError)]
+        self._check_output(sum(result.nbytes for result in good))
+        images = [result for result in good if isinstance(result, Tensor)]
+        kinds = {(image.shape, image.dtype) for image in images}
+        if 1 < len(results) == len(images) and len(kinds) == 1 and form.stacks:
+            return Together(await self._encoder.together(images, form), len(images))
+        bodies: Iterator[Body | Several | ServiceError]
+        if images:
+            bodies = iter(await self._encoder.each(images, form))
+        else:
+            bodies = iter(await self._encoder.in_parts([one for one in good if isinstance(one, Augmented)], form))
+        return [one if isinstance(one, ServiceError) else next(bodies) for one in results]
 
 
 def _known(error: ServiceError) -> Outcome:

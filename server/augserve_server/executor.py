@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
-from augserve_pipelines import Batch, InvalidInput, Pipeline
-from augserve_pipelines.batch import Block
+from augserve_pipelines import InvalidInput, Pipeline
 from augserve_pipelines.executor import single_threaded
-from augserve_server.catalog import Served
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
+from augserve_server.work import Augmented, OverImages, Result, Work
+
+Made = TypeVar("Made")
 
 WARM_UP_SIDE = 256
 
@@ -28,18 +30,22 @@ class Executor:
         self.device = device
         self._thread = ThreadPoolExecutor(1, "augserve-device", single_threaded)
 
-    async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
-        """A result [C, h, w] in host memory for each image [C, H, W], or why that one has none."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._run, served.pipeline, images, seeds)
+    async def run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
+        """The result of each item, in host memory, or why it has none."""
+        return await self._in_thread(self._run, work, items, seeds)
+
+    async def mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
+        """What the steps of a pipeline that act on a whole batch make of these results. Raises ImageUnsuitable."""
+        return await self._in_thread(self._mix, pipeline, results, seed)
 
     def warm_up(self, pipeline: Pipeline) -> None:
         """Run a pipeline once, so that its first request pays for no set-up. An image that it refuses is fine."""
         channels = 1 if pipeline.input.mode == "L" else 3
         image = torch.zeros(channels, WARM_UP_SIDE, WARM_UP_SIDE, dtype=torch.uint8)
+        alone = pipeline.per_sample
         try:
-            for form in (pipeline, pipeline.giving(torch.float16)):  # loops are compiled for each width of values
-                self._compute(form, [image], [0])
+            for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
+                OverImages(form).run([image], [0], self.device)
         except InvalidInput:
             return
 
@@ -47,21 +53,27 @@ class Executor:
         """Let the running batch finish, and end the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, pipeline: Pipeline, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
+    async def _in_thread(self, work: Callable[..., Made], *arguments: Any) -> Made:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
         try:
-            return list(self._compute(pipeline, images, seeds))
+            return list(work.run(items, seeds, self.device))
         except InvalidInput as exc:
             failure: ServiceError = ImageUnsuitable(str(exc))
         except Exception as exc:  # the batch's other samples, and the thread, must survive whatever one sample does
-            logger.error("pipeline %s failed on %d samples", pipeline.name, len(images), exc_info=exc)
+            logger.error("pipeline %s failed on %d samples", work.name, len(items), exc_info=exc)
             failure = InternalError()
-        if len(images) == 1:
+        if len(items) == 1:
             return [failure]
-        return [self._run(pipeline, [image], [seed])[0] for image, seed in zip(images, seeds, strict=True)]
+        return [self._run(work, [item], [seed])[0] for item, seed in zip(items, seeds, strict=True)]
 
-    def _compute(self, pipeline: Pipeline, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
-        batch = pipeline(images, seeds, device=self.device)
-        return list(Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks]))
+    def _mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
+        try:
+            mixed = pipeline.mix([result.leaves for result in results], seed)
+        except InvalidInput as exc:
+            raise ImageUnsuitable(str(exc)) from exc
+        return [replace(result, leaves=leaves) for result, leaves in zip(results, mixed, strict=True)]
 
 
 def choose_device(name: str) -> torch.device:

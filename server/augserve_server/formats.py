@@ -210,7 +210,7 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
 def read_gif(data: bytes) -> Header:
     """The screen, grown to hold the first image: the frame that is decoded."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    start = 13 + _gif_palette_bytes(flags)
+    start = 13 + gif_palette_bytes(flags)
     position = _skip_gif_extensions(data, start)
     if data[position] != 0x2C:
         raise ImageCorrupt("GIF", "it has no image")
@@ -219,7 +219,8 @@ def read_gif(data: bytes) -> Header:
     return Header("GIF", width, height, metadata_bytes=position - start)
 
 
-def _gif_palette_bytes(flags: int) -> int:
+def gif_palette_bytes(flags: int) -> int:
+    """Bytes of the palette that the flags of a screen or of an image announce."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

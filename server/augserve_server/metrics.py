@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-STAGES: Final = ("read", "decode", "queue", "run", "encode", "write")
+STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
 MEGA: Final = 1e6
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -24,7 +24,7 @@ class Metrics:
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
         self._results = self._counter("results", "Results computed and sent", "pipeline")
         self._failures = self._counter("failures", "Images and requests that failed", "error")
-        self._decoded = self._counter("decoded_images", "Images whose pixels were decoded")
+        self._decoded = self._counter("decoded_images", "Images and frames of clips whose pixels were decoded")
         self._wasted = self._counter("wasted_megapixels", "Megapixels worked on for nobody", "stage")
         self._batches = self._counter("batches", "Batches run", "pipeline", "close")
         self._batch_size = self._histogram("batch_size", "Samples in a batch", _SIZES, "pipeline")
@@ -50,9 +50,9 @@ class Metrics:
         """An image, or a whole request, failed."""
         self._failures.labels(slug).inc()
 
-    def decoded(self) -> None:
-        """An image's pixels were decoded."""
-        self._decoded.inc()
+    def decoded(self, count: int = 1) -> None:
+        """The pixels of an image were decoded, or of so many frames of a clip."""
+        self._decoded.inc(count)
 
     def wasted(self, stage: str, pixels: int) -> None:
         """An image went through a stage though nobody wanted it any more."""

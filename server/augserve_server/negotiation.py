@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from augserve import wire
 from augserve_pipelines import OutputSignature
 from augserve_server.errors import NotAcceptable
 
 IMAGE_TYPES = (wire.JPEG, wire.PNG, wire.WEBP)
+TENSOR_TYPES = (wire.NPY, wire.SAFETENSORS)
+TYPES = (*IMAGE_TYPES, *TENSOR_TYPES)
 MAX_RANGES = 64
 
 
@@ -35,8 +40,15 @@ class MediaRange:
 def media_types(signature: OutputSignature) -> list[str]:
     """What results of a pipeline can be written as, the default first."""
     if signature.dtype == "uint8" and signature.channels in (None, 1, 3):
-        return [*IMAGE_TYPES, wire.NPY, wire.SAFETENSORS]
-    return [wire.SAFETENSORS] if signature.dtype == "bfloat16" else [wire.NPY, wire.SAFETENSORS]
+        return list(TYPES)
+    return [wire.SAFETENSORS] if signature.dtype == "bfloat16" else list(TENSOR_TYPES)
+
+
+def media_types_of(images: Sequence[Tensor]) -> list[str]:
+    """What these images [..., C, H, W] can be written as, the default first."""
+    if all(image.dtype == torch.uint8 and image.shape[-3] in (1, 3) for image in images):
+        return list(TYPES)
+    return [wire.SAFETENSORS] if any(image.dtype == torch.bfloat16 for image in images) else list(TENSOR_TYPES)
 
 
 def negotiate(accept: str, available: Sequence[str]) -> str:

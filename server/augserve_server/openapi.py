@@ -11,15 +11,22 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from augserve.wire import (
+    BOXES_PART,
+    CLIP_PART,
     COUNT_HEADER,
     FAILED_HEADER,
     FINGERPRINT_HEADER,
+    FRAME_PART,
     IMAGE_MEDIA_TYPES,
     IMAGE_PART,
+    KEYPOINTS_PART,
+    LABELS_PART,
+    MASKS_PART,
     MULTIPART,
     NPY,
     PIPELINE_HEADER,
     PROBLEM,
+    RECORD_PART,
     REQUEST_ID_HEADER,
     SAFETENSORS,
     SEED_HEADER,
@@ -65,6 +72,39 @@ def _problem(about: str, headers: Mapping[str, Any] | None = None) -> Document:
     }
 
 
+_PARTS: Final[Document] = {
+    IMAGE_PART: {"type": "array", "items": _BINARY, "description": "Encoded images, a sample each."},
+    CLIP_PART: {
+        "type": "array",
+        "items": _BINARY,
+        "description": "Animated images (GIF, WebP, PNG, AVIF) or videos (MP4, Matroska, WebM, AVI), a sample each.",
+    },
+    FRAME_PART: {"type": "array", "items": _BINARY, "description": "Encoded images; those in a row are one clip."},
+    BOXES_PART: {
+        "type": "array",
+        "items": {},
+        "description": "JSON: a list of boxes (XYXY), or {format, data, dtype, clamping_mode}; or npy, with the format "
+        "in the media type.",
+    },
+    MASKS_PART: {
+        "type": "array",
+        "items": _BINARY,
+        "description": "PNG of gray or of palette indices: one mask [H, W]; or npy, [H, W] or [N, H, W].",
+    },
+    KEYPOINTS_PART: {"type": "array", "items": {}, "description": "JSON: nested lists of [x, y]; or npy [..., 2]."},
+    LABELS_PART: {"type": "array", "items": {}, "description": "JSON: a list of numbers; or npy."},
+}
+_RECORDS: Final[Document] = {
+    "type": "array",
+    "items": {},
+    "minItems": 1,
+    "description": "JSON: the record of a result, one with each sample or one for all.",
+}
+_FORM: Final = (
+    "Parts belong to the image, clip or row of frames that stands before them; or to sample n, where all parts have an "
+    "index: `image[0]`, `boxes[0]`, `image[1]`."
+)
+
 _AUGMENT_BODY: Final[Document] = {
     "required": True,
     "description": (
@@ -77,12 +117,7 @@ _AUGMENT_BODY: Final[Document] = {
             "schema": {**_BINARY, "description": "Also the bytes of one image: what curl --data-binary calls them."}
         },
         "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {IMAGE_PART: {"type": "array", "items": _BINARY, "minItems": 1}},
-                "required": [IMAGE_PART],
-                "additionalProperties": False,
-            }
+            "schema": {"type": "object", "description": _FORM, "properties": _PARTS},
         },
     },
 }
@@ -92,7 +127,10 @@ _AUGMENT_RESULT: Final[Document] = {
         "One result: an image, or a tensor [C, H, W]. Several of one shape, as npy or safetensors: a tensor "
         "[R, C, H, W] (safetensors: named `images`). Several otherwise, or where some failed: multipart/mixed, a part "
         "for each in order, with Augserve-Index and Augserve-Seed; a failed one is a problem document. bfloat16 is "
-        "sent as safetensors only; images only of pipelines with uint8 results."
+        "sent as safetensors only; images only of pipelines with uint8 results. Where there are targets or clips, or "
+        "params=true, each result is a safetensors file of its own, with a tensor for each part; or, in other media "
+        "types, several parts of a multipart/mixed body with one Augserve-Index: image (or frames), boxes, masks, "
+        "keypoints, labels, record."
     ),
     "headers": _RESULT_HEADERS,
     "content": {name: {"schema": _BINARY} for name in (*IMAGE_MEDIA_TYPES, NPY, SAFETENSORS, MULTIPART)},
@@ -109,11 +147,43 @@ AUGMENT: Final[Document] = {
         408: _problem("The body did not arrive in time."),
         413: _problem("The body, an image, the number of images or the results are over a limit, which is named."),
         415: _problem("The content type, or the format of the image, is not taken."),
-        422: _problem("The image is corrupt or truncated, or unsuitable for the pipeline (smaller than its crop)."),
+        422: _problem("An image, clip, target or record is corrupt, truncated, or unsuitable for the pipeline."),
         429: _problem("The queue is full.", _RETRY_AFTER),
         500: _problem("A mistake of the server's; its log has it under the request id."),
         503: _problem("The server is shutting down.", _RETRY_AFTER),
         504: _problem("The deadline passed; what was not begun was given up."),
+    },
+}
+_REPLAY_BODY: Final[Document] = {
+    "required": True,
+    "description": "Samples, of pixels, of targets or of both, and the records to replay on them. " + _FORM,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {**_PARTS, RECORD_PART: _RECORDS},
+                "required": [RECORD_PART],
+            }
+        }
+    },
+}
+REPLAY: Final[Document] = {
+    "response_class": Response,
+    "openapi_extra": {"requestBody": _REPLAY_BODY},
+    "responses": {
+        **{status: told for status, told in AUGMENT["responses"].items() if status not in (200, 404)},
+        200: {
+            "description": (
+                "Each result as where there are targets: a safetensors file of its own, or several parts of a "
+                "multipart/mixed body. Augserve-Seed of a part is the seed in its record."
+            ),
+            "headers": {
+                name: told
+                for name, told in _RESULT_HEADERS.items()
+                if name not in (SEED_HEADER, PIPELINE_HEADER, FINGERPRINT_HEADER)
+            },
+            "content": {name: {"schema": _BINARY} for name in (SAFETENSORS, MULTIPART)},
+        },
     },
 }
 LIST: Final[Document] = {"responses": {500: _problem("A mistake of the server's.")}}

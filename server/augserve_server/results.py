@@ -9,10 +9,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from augserve.wire import IMAGE_MEDIA_TYPES, NPY, TENSOR_NAME, Buffer, write_npy_header, write_safetensors
+from augserve.wire import IMAGE_MEDIA_TYPES, NPY, SAFETENSORS, TENSOR_NAME, write_npy_header, write_safetensors
 from augserve_server.codecs import encode
 from augserve_server.errors import ServiceError
 from augserve_server.pools import Pool
+from augserve_server.sample_bodies import Body, Several, write_file, write_parts
+from augserve_server.work import Augmented
+
+__all__ = ["Body", "Encoder", "Form", "Several", "stack", "write_all", "write_one", "write_tensor"]
 
 # Images that a worker encodes at a time.
 PIECE = 2
@@ -31,10 +35,6 @@ class Form:
         return self.media_type not in IMAGE_MEDIA_TYPES
 
 
-Body = list[Buffer]
-"""Bytes to send one after another."""
-
-
 class Encoder:
     """Encodes on a pool of threads."""
 
@@ -44,6 +44,10 @@ class Encoder:
     async def each(self, results: Sequence[Tensor], form: Form) -> list[Body | ServiceError]:
         """A body for each result [C, h, w], or why it has none (WebP ends at 16,383 pixels a side)."""
         return await self._pool.map(lambda some: [_try_one(result, form) for result in some], results, PIECE)
+
+    async def in_parts(self, results: Sequence[Augmented], form: Form) -> list[Body | Several | ServiceError]:
+        """The body of each result of several parts, or its bodies where the form holds pixels only."""
+        return await self._pool.map(lambda some: [_try_parts(result, form) for result in some], results, 1)
 
     async def together(self, results: Sequence[Tensor], form: Form) -> Body:
         """One tensor body [R, C, h, w] for all results, which are of one shape and dtype."""
@@ -57,6 +61,15 @@ class Encoder:
 def _try_one(result: Tensor, form: Form) -> Body | ServiceError:
     try:
         return write_one(result, form)
+    except ServiceError as exc:
+        return exc.alone()
+
+
+def _try_parts(result: Augmented, form: Form) -> Body | Several | ServiceError:
+    try:
+        if form.media_type == SAFETENSORS:
+            return write_file(result)
+        return write_parts(result, form.media_type, form.quality)
     except ServiceError as exc:
         return exc.alone()
 

@@ -16,9 +16,11 @@ from augserve_server.decoding import Decoder
 from augserve_server.engine import Engine, Limits
 from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
+from augserve_server.inspection import ClipLimits, Inspector
 from augserve_server.metrics import MEGA, Metrics
 from augserve_server.results import Encoder
 from augserve_server.settings import Settings, pipelines_folder
+from augserve_server.targets import TargetLimits
 
 HIGH_WATER: Final = 0.9
 """Above this share of any queue's limit, the service is not ready for more."""
@@ -40,7 +42,7 @@ class Service:
         self._encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
         self._batcher = Batcher(self.executor, limits.batch, self.metrics)
-        self.engine = Engine(self._decoder, self._batcher, self._encoder, limits)
+        self.engine = Engine(self._decoder, self._batcher, self.executor, self._encoder, limits)
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight = 0
@@ -137,8 +139,13 @@ def _queue_limit(settings: Settings) -> Load:
 
 
 def _limits(settings: Settings) -> Limits:
+    image = ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
     return Limits(
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side),
+        Inspector(
+            image,
+            ClipLimits(settings.max_clip_frames, settings.clip_timeout_s),
+            TargetLimits(settings.max_target_rows, image),
+        ),
         BatchLimits(settings.batch_images, int(settings.batch_megapixels * MEGA), settings.max_wait_ms / 1000),
         settings.max_output_bytes,
     )

@@ -58,7 +58,13 @@ class Settings(BaseSettings):
     max_image_side: Count = 16_384
     """Largest height or width of one image, in pixels."""
     max_images: Count = 256
-    """Most images in one request."""
+    """Most images or clips in one request."""
+    max_clip_frames: Count = 256
+    """Most frames of one clip."""
+    clip_timeout_s: Seconds = 20.0
+    """Time for one clip to be decoded, in seconds."""
+    max_target_rows: Count = 10_000
+    """Most boxes, masks, keypoints or labels of one sample."""
     max_views: Annotated[int, Field(ge=1, le=64)] = 64
     """Most views of each image that one request may ask for."""
     max_output_bytes: Count = 512 * MIB

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import pytest
 import torch
@@ -14,12 +13,12 @@ from torch import Tensor
 from augserve_pipelines import Pipeline
 from augserve_pipelines.transforms import Identity
 from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
-from augserve_server.catalog import Served
 from augserve_server.errors import ImageUnsuitable, ServiceError
 from augserve_server.metrics import Metrics
+from augserve_server.work import OverImages, Work
 
-A = Served("a", Pipeline([Identity()], name="a"), 1, datetime.now(UTC))
-B = Served("b", Pipeline([Identity()], name="b"), 1, datetime.now(UTC))
+A = OverImages(Pipeline([Identity()], name="a"))
+B = OverImages(Pipeline([Identity()], name="b"))
 
 
 class Device:
@@ -30,8 +29,8 @@ class Device:
         self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
         self.refused: set[int] = set()
 
-    async def run(self, served: Served, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
-        self.batches.append((served.name, list(seeds)))
+    async def run(self, work: Work, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
+        self.batches.append((work.name, list(seeds)))
         done = asyncio.Event()
         self.waiting.put_nowait(done)
         await done.wait()
@@ -52,8 +51,8 @@ class Scene:
         self.metrics = Metrics()
         self.batcher = Batcher(self.device, limits, self.metrics)
 
-    def submit(self, *seeds: int, served: Served = A, side: int = 10) -> list[Outcome]:
-        return [self.batcher.submit(served, torch.full((3, side, side), seed % 256), seed) for seed in seeds]
+    def submit(self, *seeds: int, work: Work = A, side: int = 10) -> list[Outcome]:
+        return [self.batcher.submit(work, torch.full((3, side, side), seed % 256), seed) for seed in seeds]
 
     async def results(self, outcomes: Sequence[Outcome]) -> list[Ran]:
         ran = await asyncio.gather(*outcomes)
@@ -128,7 +127,7 @@ async def test_a_batch_is_closed_by_its_cost_and_one_that_is_larger_goes_alone()
 @in_loop
 async def test_pipelines_take_turns() -> None:
     async with scene(images=2) as s:
-        outcomes = s.submit(1, 2, 3, 4, 5, 6) + s.submit(7, 8, 9, served=B)
+        outcomes = s.submit(1, 2, 3, 4, 5, 6) + s.submit(7, 8, 9, work=B)
         for _ in range(5):
             await s.device.finish()
         await s.results(outcomes)
@@ -162,7 +161,7 @@ async def test_the_oldest_waits_no_longer_than_the_maximum() -> None:
 async def test_a_full_pipeline_goes_while_another_still_waits() -> None:
     async with scene(images=2, max_wait_s=60) as s:
         s.submit(1)
-        outcomes = s.submit(2, 3, served=B)
+        outcomes = s.submit(2, 3, work=B)
         await s.device.finish()
         await s.results(outcomes)
         assert s.device.batches == [("b", [2, 3])]
@@ -197,7 +196,7 @@ async def test_a_queue_that_is_withdrawn_whole_leaves_the_device_alone() -> None
     async with scene(images=2, max_wait_s=60) as s:
         s.batcher.withdraw(A, s.submit(1))
         s.batcher.withdraw(B, s.submit(2))  # another's, and of a pipeline that has no queue
-        outcomes = s.submit(3, 4, served=B)
+        outcomes = s.submit(3, 4, work=B)
         await s.device.finish()
         await s.results(outcomes)
         assert s.device.batches == [("b", [3, 4])]

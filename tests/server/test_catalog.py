@@ -179,7 +179,7 @@ def test_a_pipeline_that_takes_no_photograph_is_a_problem(folder: Folder) -> Non
     folder.write("huge.yaml", "transforms: [RandomCrop: {size: 20000}]")
     folder.catalog.refresh()
     assert folder.names == ["flip"]
-    assert folder.problems[0].startswith("huge.yaml: cannot run: ")
+    assert folder.problems[0].startswith("huge.yaml: transforms[0].RandomCrop: ")
 
 
 def test_a_folder_that_is_gone_leaves_its_pipelines(folder: Folder) -> None:

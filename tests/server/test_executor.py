@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 import torch
 
 from augserve_pipelines import InputRule, Pipeline
 from augserve_pipelines.transforms import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
-from augserve_server.catalog import Served
 from augserve_server.errors import ImageUnsuitable
 from augserve_server.executor import Executor, choose_device
+from augserve_server.work import OverImages
 from factories import make_image, make_images
 
 
@@ -25,8 +24,8 @@ def executor() -> Iterator[Executor]:
     made.close()
 
 
-def served(*transforms: torch.nn.Module) -> Served:
-    return Served("test", Pipeline(transforms, name="test"), 1, datetime.now(UTC))
+def served(*transforms: torch.nn.Module) -> OverImages:
+    return OverImages(Pipeline(transforms, name="test"))
 
 
 def test_results_are_the_pipelines_own_in_order(executor: Executor) -> None:

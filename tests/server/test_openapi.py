@@ -13,12 +13,22 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from augserve.wire import JPEG, MULTIPART, NPY, PNG, SAFETENSORS, TIMEOUT_MS_HEADER, WEBP, Problem
+from augserve.wire import JPEG, MULTIPART, NPY, PNG, REPLAY_PATH, SAFETENSORS, TIMEOUT_MS_HEADER, WEBP, Problem
 from augserve_server import errors
 from factories import make_file
 from serving import Live, busy_device, run_server, until
 
 AUGMENT = "/v1/augment/{pipeline}"
+
+PARTS = {
+    "image": make_file("JPEG", (40, 50)),
+    "clip": make_file("GIF", (40, 50)),
+    "frame": make_file("JPEG", (40, 50)),
+    "boxes": b"[[1, 2, 30, 40]]",
+    "masks": make_file("PNG", (40, 50), "L"),
+    "keypoints": b"[[1, 2]]",
+    "labels": b"[7]",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +85,7 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         AUGMENT,
+        REPLAY_PATH,
         "/v1/pipelines",
         "/v1/pipelines/{name}",
         "/healthz",
@@ -85,7 +96,7 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
 
 def test_parameters_are_documented_with_their_ranges(document: dict[str, Any]) -> None:
     parameters = {p["name"]: p for p in document["paths"][AUGMENT]["post"]["parameters"]}
-    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", TIMEOUT_MS_HEADER}
+    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", "params", TIMEOUT_MS_HEADER}
     seed = parameters["seed"]["schema"]["anyOf"][0]
     assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
     assert (parameters["views"]["schema"]["minimum"], parameters["views"]["schema"]["maximum"]) == (1, 64)
@@ -96,14 +107,21 @@ def test_parameters_are_documented_with_their_ranges(document: dict[str, Any]) -
 
 def test_every_body_that_is_documented_is_taken(client: httpx.Client, document: dict[str, Any]) -> None:
     content = document["paths"][AUGMENT]["post"]["requestBody"]["content"]
-    for media_type in content:
-        if media_type == "multipart/form-data":
-            (name,) = content[media_type]["schema"]["properties"]
-            response = client.post("/v1/augment/thumbnail", files={name: ("a.jpg", make_file())})
-        else:
-            headers = {"Content-Type": media_type.replace("*", "jpeg")}
-            response = client.post("/v1/augment/thumbnail", content=make_file(), headers=headers)
+    for media_type in content.keys() - {"multipart/form-data"}:
+        headers = {"Content-Type": media_type.replace("*", "jpeg")}
+        response = client.post("/v1/augment/thumbnail", content=make_file(), headers=headers)
         assert response.status_code == 200, media_type
+
+
+def test_every_part_of_a_form_that_is_documented_is_taken(client: httpx.Client, document: dict[str, Any]) -> None:
+    content = document["paths"][AUGMENT]["post"]["requestBody"]["content"]["multipart/form-data"]
+    replay = document["paths"][REPLAY_PATH]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert set(content["schema"]["properties"]) == set(PARTS)
+    assert set(replay["schema"]["properties"]) == {*PARTS, "record"}
+    for name, data in PARTS.items():
+        image = [] if name in ("image", "clip", "frame") else [("image", ("a.jpg", PARTS["image"]))]
+        response = client.post("/v1/augment/thumbnail", files=[*image, (name, ("part", data))])
+        assert response.status_code == 200, (name, response.text)
 
 
 def test_every_media_type_that_is_documented_is_sent(client: httpx.Client, document: dict[str, Any]) -> None:

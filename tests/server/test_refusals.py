@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from augserve.wire import PROBLEM, PROBLEM_TYPE_PREFIX, TIMEOUT_MS_HEADER
+from augserve.wire import PROBLEM, PROBLEM_TYPE_PREFIX, TARGET_PARTS, TIMEOUT_MS_HEADER
+from augserve_server.uploads import PIXEL_PARTS
 from factories import make_file, make_files
 from serving import Live, run_server
 
@@ -126,7 +127,7 @@ def test_an_unknown_parameter_is_named_with_the_nearest(live: Live, client: http
     problem = refused(live, response, 400, "parameter-invalid")
     assert problem["field"] == "sed"
     assert "did you mean 'seed'?" in problem["detail"]
-    assert problem["allowed"] == ["seed", "views", "quality", "dtype"]
+    assert problem["allowed"] == ["seed", "views", "quality", "dtype", "params"]
 
 
 def test_a_cast_of_a_picture_is_refused(live: Live, client: httpx.Client) -> None:
@@ -159,7 +160,7 @@ def test_too_many_images_are_refused(live: Live, client: httpx.Client) -> None:
 def test_another_field_of_the_form_is_named(live: Live, client: httpx.Client) -> None:
     response = client.post("/v1/augment/thumbnail", files={"file": ("a.jpg", make_file())})
     problem = refused(live, response, 400, "body-malformed")
-    assert (problem["field"], problem["allowed"]) == ("file", ["image"])
+    assert (problem["field"], problem["allowed"]) == ("file", [*PIXEL_PARTS, *TARGET_PARTS])
 
 
 def test_a_broken_form_is_refused(live: Live, client: httpx.Client) -> None:

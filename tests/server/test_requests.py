@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
+from augserve.wire import TARGET_PARTS
 from augserve_server.admission import Admission, Load
 from augserve_server.errors import (
     BodyMalformed,
@@ -26,10 +27,11 @@ from augserve_server.errors import (
     TooMuchWork,
     UnsupportedMediaType,
 )
-from augserve_server.requests import BodyLimits, Upload, read_images, unless_gone
+from augserve_server.requests import BodyLimits, read_uploads, unless_gone
+from augserve_server.uploads import PIXEL_PARTS, Grammar, SampleLimits, Upload
 from factories import make_file
 
-LIMITS = BodyLimits(bytes=100_000, chunks=5000, image_bytes=50_000, images=4, total_s=5, idle_s=5)
+LIMITS = BodyLimits(100_000, 5000, SampleLimits(images=4, image_bytes=50_000, frames=3), total_s=5, idle_s=5)
 FORM = "multipart/form-data; boundary=xYzZY"
 
 
@@ -62,7 +64,7 @@ def read(
     raw = [(name.encode(), value.encode()) for name, value in named.items() if value is not None]
     request = Request({"type": "http", "method": "POST", "headers": raw}, sender.receive)
     with Admission(Load(100, 10**9, queue_bytes)).ticket() as ticket:
-        return asyncio.run(read_images(request, limits, ticket))
+        return asyncio.run(read_uploads(request, limits, ticket, Grammar()))
 
 
 def form(*images: bytes, end: bytes = b"--xYzZY--\r\n") -> bytes:
@@ -142,9 +144,9 @@ def test_a_body_that_cannot_be_taken_says_why(content_type: str | None, body: by
 
 
 def test_another_part_is_named_with_what_is_allowed() -> None:
-    with pytest.raises(BodyMalformed, match="part 1 of the form is named 'mask'; each must be named 'image'") as caught:
+    with pytest.raises(BodyMalformed, match="part 1 of the form is named 'mask'; allowed: image, clip") as caught:
         read(Sender([part(b"a") + part(b"b", "mask") + form(b"c")]), FORM)
-    assert caught.value.members == {"field": "mask", "allowed": ["image"]}
+    assert caught.value.members == {"field": "mask", "allowed": [*PIXEL_PARTS, *TARGET_PARTS]}
 
 
 def test_an_encoded_body_is_refused_unread() -> None:

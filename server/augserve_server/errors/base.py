@@ -34,9 +34,13 @@ class ServiceError(Exception):
         return self
 
     def within(self, place: str, field: str) -> Self:
-        """This error where it was not found on the image of a sample itself: ``"frame 3 of the clip"``, ``"clip"``."""
-        self.detail = f"{place}: {self.detail}"
-        self.members["field"] = field
+        """This error as it was found not on the image of a sample but at ``place``: ``"frame 3 of the clip"``.
+
+        One that says itself where it was found stays as it is.
+        """
+        if self.members.get("field") in ("image", "body"):
+            self.detail = f"{place}: {self.detail}"
+            self.members["field"] = field
         return self
 
     def problem(self, request_id: str | None = None, **members: Any) -> Problem:

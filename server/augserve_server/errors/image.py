@@ -49,9 +49,10 @@ class FormatNotAllowed(ImageError):
     slug = "format-not-allowed"
     title = "Image format not allowed"
 
-    def __init__(self, found: str, allowed: Sequence[str]) -> None:
+    def __init__(self, found: str, allowed: Sequence[str], field: str = "image") -> None:
         """``found`` completes the sentence "the image is ..."."""
-        super().__init__(f"the image is {found}; allowed: {listed(allowed)}", value=short(found), allowed=list(allowed))
+        detail = f"the {field} is {found}; allowed: {listed(allowed)}"
+        super().__init__(detail, field=field, value=short(found), allowed=list(allowed))
 
 
 class ImageTruncated(ImageError):

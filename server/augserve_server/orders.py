@@ -1,0 +1,84 @@
+"""What a request wants done, and how large its results will be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from augserve.wire import IMAGE_PART, LABELS_PART
+from augserve_pipelines import InputRule
+from augserve_server.catalog import Served
+from augserve_server.decoding import Encoded
+from augserve_server.errors import TargetInvalid
+from augserve_server.inspection import EncodedSample
+from augserve_server.negotiation import media_types_of, negotiate
+from augserve_server.results import Form
+from augserve_server.uploads import SampleUpload, Upload
+from augserve_server.work import Augmented, OverImages, OverSamples
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A pipeline over images: result ``i * views + v`` has seed ``seed + i * views + v``."""
+
+    served: Served
+    seed: int
+    views: int
+    form: Form
+    params: bool = False
+    """Whether results come with the record of what was done to them."""
+    in_parts: bool = False
+    """Whether results are more than pixels, so that each has a body of its own or several."""
+
+    def for_uploads(self, uploads: Sequence[Upload]) -> Order:
+        """The same order, where any of these has more than an image for results that have more than pixels."""
+        in_parts = self.params or self.mixes or any(isinstance(upload, SampleUpload) for upload in uploads)
+        return replace(self, in_parts=in_parts)
+
+    def seeds(self, image: int) -> range:
+        """The seeds of an image's views."""
+        return range(self.seed + image * self.views, self.seed + (image + 1) * self.views)
+
+    @property
+    def work(self) -> OverImages | OverSamples:
+        """What is done to each image, one object for all orders of the same."""
+        return self.served.over_samples(self.params) if self.in_parts else self.served.over_images
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the results are mixed with one another at the end."""
+        return self.served.pipeline.batched
+
+    def output_bytes(self, image: Encoded | EncodedSample) -> int:
+        """Bytes of one image's results before they are encoded; where their size depends on it, as large as it is."""
+        signature = self.served.signature
+        dtype: torch.dtype = getattr(torch, signature.dtype or "float32")
+        height, width = signature.height or image.size[0], signature.width or image.size[1]
+        pixels = height * width
+        beside = 0 if isinstance(image, Encoded) else image.targets.bytes_at(pixels)
+        return self.views * ((signature.channels or 3) * pixels * dtype.itemsize * image.frames + beside)
+
+    def check(self, sample: EncodedSample) -> EncodedSample:
+        """A sample as the pipeline takes it. Raises TargetInvalid where something is missing that it needs."""
+        if not self.mixes:
+            return sample
+        labels = sample.targets.labels
+        if labels is None:
+            raise TargetInvalid(LABELS_PART, f"pipeline {self.served.name!r} mixes labels: send that of each image")
+        return replace(sample, targets=sample.targets.with_label()) if labels.shape == (1,) else sample
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOrder:
+    """Records over samples: how these become pixels, and what the answer may be."""
+
+    rule: InputRule
+    accept: str
+    quality: int
+
+    def form(self, results: Sequence[Augmented]) -> Form:
+        """How to write these results: by what they are, for no pipeline says it beforehand. Raises NotAcceptable."""
+        images = [result.leaves[IMAGE_PART] for result in results if IMAGE_PART in result.leaves]
+        return Form(negotiate(self.accept, media_types_of(images)), self.quality)

@@ -1,0 +1,79 @@
+"""What the device is given to do: a pipeline over images, or over samples of several parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from augserve_pipelines import Batch, Pipeline
+from augserve_pipelines.batch import Block
+from augserve_pipelines.records import Record
+from augserve_pipelines.tv_tensors.interop import like
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Augmented:
+    """The result of a sample of several parts: what they have become, and the record of it where that was asked for."""
+
+    leaves: Mapping[str, Any]
+    record: Record | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Of all parts together."""
+        return sum(int(leaf.nbytes) for leaf in self.leaves.values())
+
+
+Result: TypeAlias = Tensor | Augmented
+
+
+class Work(Protocol):
+    """A queue's work: everything in one batch is done by the same object."""
+
+    @property
+    def name(self) -> str:
+        """Of the pipeline."""
+
+    def run(self, items: Sequence[Any], seeds: Sequence[int], device: torch.device) -> Sequence[Result]:
+        """The result of each item, in host memory. Raises InvalidInput where one cannot be run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverImages:
+    """A pipeline over images [C, H, W]."""
+
+    pipeline: Pipeline
+
+    @property
+    def name(self) -> str:
+        return self.pipeline.name
+
+    def run(self, items: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> list[Tensor]:
+        batch = self.pipeline(items, seeds, device=device)
+        return list(Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverSamples:
+    """A pipeline over samples of several parts."""
+
+    pipeline: Pipeline
+    records: bool
+
+    @property
+    def name(self) -> str:
+        return self.pipeline.name
+
+    def run(self, items: Sequence[Mapping[str, Tensor]], seeds: Sequence[int], device: torch.device) -> list[Augmented]:
+        done = self.pipeline(items, seeds, device=device, records=self.records)
+        records = done.records if self.records else [None] * len(items)
+        return [Augmented(in_host_memory(leaves), record) for leaves, record in zip(done, records, strict=True)]
+
+
+def in_host_memory(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a sample as they are, on the CPU."""
+    return {name: like(leaf, leaf.as_subclass(Tensor).cpu()) for name, leaf in leaves.items()}
