@@ -4,6 +4,7 @@ A transform's *form* draws what the transform draws, from torch's global generat
 tensor ``[..., C, H, W]``.
 """
 
+from augserve_pipelines.scripting.compiled import compiled
 from augserve_pipelines.scripting.table import SCRIPTABLE, form_of, scriptable
 
-__all__ = ["SCRIPTABLE", "form_of", "scriptable"]
+__all__ = ["SCRIPTABLE", "compiled", "form_of", "scriptable"]

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from augserve_pipelines.scripting.color import adjust, adjust_sharpness
 from augserve_pipelines.scripting.channels import check_channels
+from augserve_pipelines.scripting.color import adjust, adjust_sharpness
 from augserve_pipelines.scripting.draws import integer
 from augserve_pipelines.scripting.dtypes import max_value
 from augserve_pipelines.scripting.form import Form, Nothing
@@ -89,6 +89,13 @@ def with_sign(operation: str, magnitude: float) -> float:
     if is_signed(operation) and bool(torch.rand(1) <= 0.5):
         return -magnitude
     return magnitude
+
+
+def column(values: Tensor, dims: int) -> Tensor:
+    """One value for each image of a batch, as a tensor of so many dimensions."""
+    for _ in range(dims - 1):
+        values = values.unsqueeze(-1)
+    return values
 
 
 class AutoAugment(Form):
@@ -189,16 +196,16 @@ class AugMix(Form):
 
     def forward(self, image: Tensor) -> Tensor:
         batch = image if image.ndim >= 4 else image.unsqueeze(0)
-        count, ones = batch.shape[0], [1] * (batch.ndim - 1)
-        kept = self.weights(2, count, image.device)
-        weights = self.weights(self.mixture_width, count, image.device) * kept[:, 1].reshape(count, -1)
-        mix = kept[:, 0].reshape([count] + ones) * batch
+        kept = self.weights(2, batch)
+        weights = self.weights(self.mixture_width, batch) * kept[:, 1].unsqueeze(1)
+        mix = column(kept[:, 0], batch.ndim) * batch
         for chain in range(self.mixture_width):
-            mix = mix + weights[:, chain].reshape([count] + ones) * self.chain(batch)
+            mix = mix + column(weights[:, chain], batch.ndim) * self.chain(batch)
         return mix.reshape(image.shape).to(image.dtype)
 
-    def weights(self, columns: int, count: int, device: torch.device) -> Tensor:
-        return torch._sample_dirichlet(torch.tensor([self.alpha] * columns, device=device).expand(count, -1))
+    def weights(self, columns: int, batch: Tensor) -> Tensor:
+        alphas = torch.tensor([self.alpha] * columns, device=batch.device)
+        return torch._sample_dirichlet(alphas.expand(batch.shape[0], -1))
 
     def chain(self, image: Tensor) -> Tensor:
         depth = self.chain_depth if self.chain_depth > 0 else integer(1, 4)

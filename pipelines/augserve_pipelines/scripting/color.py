@@ -35,7 +35,8 @@ def luminance(image: Tensor) -> Tensor:
 def to_gray(image: Tensor, channels: int) -> Tensor:
     """The luminance in as many equal channels."""
     gray = image if image.shape[-3] == 1 else luminance(image).to(image.dtype)
-    return gray.expand(image.shape[:-3] + (channels,) + image.shape[-2:])
+    shape = image.shape[:-3] + (channels,) + image.shape[-2:]  # noqa: RUF005  # TorchScript unpacks no lists
+    return gray.expand(shape)
 
 
 def adjust_brightness(image: Tensor, factor: float) -> Tensor:

@@ -9,7 +9,7 @@ from augserve_pipelines.scripting.draws import integer, log_uniform, uniform
 from augserve_pipelines.scripting.form import Form
 from augserve_pipelines.scripting.pad import pad
 from augserve_pipelines.scripting.resize import resize
-from augserve_pipelines.scripting.sizes import greatest, half_to_even, holds
+from augserve_pipelines.scripting.sizes import greatest, half_to_even, holds, nearest
 
 Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 Ten = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -153,7 +153,7 @@ class RandomResizedCrop(Form):
         for _ in range(10):
             area = (rows * columns) * uniform(self.scale[0], self.scale[1])
             ratio = log_uniform(self.log_ratio[0], self.log_ratio[1])
-            width, height = int(round(math.sqrt(area * ratio))), int(round(math.sqrt(area / ratio)))
+            width, height = nearest(math.sqrt(area * ratio)), nearest(math.sqrt(area / ratio))
             if 0 < width <= columns and 0 < height <= rows:
                 top = integer(0, rows - height + 1)
                 left = integer(0, columns - width + 1)
@@ -164,9 +164,9 @@ class RandomResizedCrop(Form):
         height, width = rows, columns
         ratio = columns / rows
         if ratio < min(self.ratio[0], self.ratio[1]):
-            height = int(round(width / min(self.ratio[0], self.ratio[1])))
+            height = nearest(width / min(self.ratio[0], self.ratio[1]))
         elif ratio > max(self.ratio[0], self.ratio[1]):
-            width = int(round(height * max(self.ratio[0], self.ratio[1])))
+            width = nearest(height * max(self.ratio[0], self.ratio[1]))
         if height < 1 or width < 1:
             raise ValueError("no window of the given ratio has pixels")
         return (rows - height) // 2, (columns - width) // 2, height, width

@@ -7,7 +7,10 @@ image is a product of matrices.
 import torch
 from torch import Tensor
 
+from augserve_pipelines.scripting.sizes import at_least_one
+
 __all__ = ["resize_bytes"]
+
 
 def resize_bytes(
     image: Tensor, height: int, width: int, mode: str, antialias: bool, parity: str, down_first: bool
@@ -64,7 +67,7 @@ def _weights(extent: int, size: int, mode: str, antialias: bool) -> Tensor:
 def _antialiased(extent: int, size: int, mode: str) -> Tensor:
     support = 1.0 if mode == "bilinear" else 2.0
     scale = extent / size
-    stretch = _at_least_one(scale)
+    stretch = at_least_one(scale)
     centers = scale * (torch.arange(size, dtype=torch.float64) + 0.5)
     starts = torch.trunc(centers - support * stretch + 0.5).clamp(min=0.0).unsqueeze(1)
     ends = torch.trunc(centers + support * stretch + 0.5).clamp(max=float(extent)).unsqueeze(1)
@@ -89,13 +92,6 @@ def _plain(extent: int, size: int, mode: str) -> Tensor:
     for tap in range(2 * reach):
         weights = weights.scatter_add(1, inside[:, tap : tap + 1], values[:, tap : tap + 1])
     return weights
-
-
-def _at_least_one(scale: float) -> float:
-    if torch.jit.is_scripting():
-        return max(scale, 1.0)
-    stretch: float = torch.sym_max(scale, 1.0)
-    return stretch
 
 
 def _triangle(x: Tensor) -> Tensor:

@@ -27,12 +27,39 @@ _PILLOW_MAY_GO_DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 # What upstream can script.
 SCRIPTABLE = (
-    "AugMix AutoAugment CenterCrop ColorJitter ConvertImageDtype ElasticTransform FiveCrop GaussianBlur Grayscale "
-    "LinearTransformation Normalize Pad RandAugment RandomAdjustSharpness RandomAffine RandomApply RandomAutocontrast "
-    "RandomCrop RandomEqualize RandomErasing RandomGrayscale RandomHorizontalFlip RandomInvert RandomPerspective "
-    "RandomPosterize RandomResizedCrop RandomRotation RandomSolarize RandomVerticalFlip Resize TenCrop "
-    "TrivialAugmentWide"
-).split()
+    "AugMix",
+    "AutoAugment",
+    "CenterCrop",
+    "ColorJitter",
+    "ConvertImageDtype",
+    "ElasticTransform",
+    "FiveCrop",
+    "GaussianBlur",
+    "Grayscale",
+    "LinearTransformation",
+    "Normalize",
+    "Pad",
+    "RandAugment",
+    "RandomAdjustSharpness",
+    "RandomAffine",
+    "RandomApply",
+    "RandomAutocontrast",
+    "RandomCrop",
+    "RandomEqualize",
+    "RandomErasing",
+    "RandomGrayscale",
+    "RandomHorizontalFlip",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterize",
+    "RandomResizedCrop",
+    "RandomRotation",
+    "RandomSolarize",
+    "RandomVerticalFlip",
+    "Resize",
+    "TenCrop",
+    "TrivialAugmentWide",
+)
 
 
 def scriptable(transform: nn.Module) -> nn.Module:
@@ -48,14 +75,20 @@ def scriptable(transform: nn.Module) -> nn.Module:
     return form
 
 
-def form_of(transform: nn.Module, parity: str = "torchvision") -> nn.Module | None:
-    """The form of a transform of this package; None where it has none."""
+def form_of(transform: nn.Module, **given: Any) -> nn.Module | None:
+    """The form of a transform of this package; None where it has none.
+
+    Args:
+        transform: the transform.
+        given: arguments that hold for it and its steps instead of their own, such as ``inplace``; and ``parity``,
+            whose resize to reproduce.
+    """
     kind = type(transform)
     ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
     if not ours or kind.__name__ not in FORMS:
         return None
-    arguments: Arguments = transform.arguments  # type: ignore[assignment]  # nn.Module says Tensor | Module
-    return FORMS[kind.__name__]({**arguments, "parity": parity})
+    own: Arguments = transform.arguments  # type: ignore[assignment]  # nn.Module says Tensor | Module
+    return FORMS[kind.__name__]({"parity": "torchvision", **own, **given, "given": given})
 
 
 def _nothing(arguments: Arguments) -> Form:
@@ -63,7 +96,7 @@ def _nothing(arguments: Arguments) -> Form:
 
 
 def _steps(arguments: Arguments) -> nn.Module | None:
-    forms = [form_of(step, arguments["parity"]) for step in arguments["transforms"]]
+    forms = [form_of(step, **arguments["given"]) for step in arguments["transforms"]]
     known = [form for form in forms if form is not None]
     return Steps(known) if len(known) == len(forms) else None
 
@@ -100,9 +133,9 @@ def _random_resized_crop(arguments: Arguments) -> Form:
 
 
 def _affine(arguments: Arguments) -> Form:
-    shear = arguments["shear"]
+    degrees, shear = _interval(arguments["degrees"]), arguments["shear"]
     return RandomAffine(
-        _interval(arguments["degrees"]),
+        (degrees[0], degrees[1]),
         arguments["translate"],
         arguments["scale"],
         () if shear is None else _interval(shear),

@@ -62,7 +62,8 @@ def equalize(image: Tensor) -> Tensor:
     """Spread the values of each channel so that all levels hold about as many pixels; floats by way of uint8."""
     levels = to_dtype(image, torch.uint8, True)
     places = levels.flatten(-2).to(torch.int64)
-    counts = torch.zeros(levels.shape[:-2] + (256,), dtype=torch.int32, device=image.device)
+    shape = levels.shape[:-2] + (256,)  # noqa: RUF005  # TorchScript unpacks no lists
+    counts = torch.zeros(shape, dtype=torch.int32, device=image.device)
     counts = counts.scatter_add(-1, places, torch.ones_like(places, dtype=torch.int32))
     up_to = counts.cumsum(-1)
     brightest = counts.gather(-1, up_to.argmax(-1, keepdim=True))

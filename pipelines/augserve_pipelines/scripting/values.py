@@ -8,6 +8,7 @@ from torch import Tensor
 from augserve_pipelines.scripting.draws import integer, log_uniform, uniform
 from augserve_pipelines.scripting.dtypes import to_dtype
 from augserve_pipelines.scripting.form import Form
+from augserve_pipelines.scripting.sizes import nearest
 
 __all__ = ["Cast", "Erase", "Linear", "Normalize"]
 
@@ -45,12 +46,12 @@ class Normalize(Form):
             return image.sub_(mean).div_(std)
         return image.sub(mean).div(std)
 
-    def settled(self) -> Form:
-        return Normalize(self.mean, self.std, False)
-
 
 class Linear(Form):
     """LinearTransformation: the flattened image less a vector, times a matrix."""
+
+    matrix: Tensor
+    mean: Tensor
 
     def __init__(self, matrix: Tensor, mean: Tensor) -> None:
         super().__init__()
@@ -90,7 +91,7 @@ class Erase(Form):
         for _ in range(10):
             area = rows * columns * uniform(self.scale[0], self.scale[1])
             ratio = log_uniform(self.log_ratio[0], self.log_ratio[1])
-            height, width = int(round(math.sqrt(area * ratio))), int(round(math.sqrt(area / ratio)))
+            height, width = nearest(math.sqrt(area * ratio)), nearest(math.sqrt(area / ratio))
             if height < rows and width < columns:
                 return self.erased(image, height, width)
         return image

@@ -66,9 +66,7 @@ class Affine(Form):
         self.center = center
 
     def forward(self, image: Tensor) -> Tensor:
-        return affine(
-            image, self.angle, self.translate, self.scale, self.shear, self.mode, self.fill, self.center
-        )
+        return affine(image, self.angle, self.translate, self.scale, self.shear, self.mode, self.fill, self.center)
 
 
 class RandomAffine(Form):
@@ -154,7 +152,7 @@ class RandomRotation(Form):
 
     def settled(self) -> Form | None:
         low, high = self.degrees
-        turns = self.center is None and low in (0, 180) or (self.expand and low in (90, 270))
+        turns = self.center is None and low % 90 == 0
         if low != high or (self.expand and not turns):
             return None
         return Rotate(float(torch.tensor(low)), self.mode, self.expand, self.center, self.fill)  # as drawn: float32

@@ -75,6 +75,14 @@ class Transform(nn.Module):
         Returns:
             The same structure, transformed.
         """
+        if torch.compiler.is_compiling():
+            from augserve_pipelines.scripting import compiled  # what only few need
+
+            return compiled(self, inputs)
+        return self.eagerly(*inputs)
+
+    def eagerly(self, *inputs: Any) -> Any:
+        """``forward`` where nothing traces it."""
         sample = Sample.of(inputs if len(inputs) != 1 else inputs[0], self.transformed_types)
         self.check_sample(sample)
         return self.act(sample).value()
@@ -100,6 +108,16 @@ class Transform(nn.Module):
             return result
         changed = {place: _written(sample.leaves[place], result.leaves[place]) for place in sample.acts}
         return result.with_leaves(changed)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` compiles in place of the transform.
+
+        Raises:
+            RuntimeError: TorchScript cannot run it.
+        """
+        from augserve_pipelines.scripting import scriptable  # what only few need
+
+        return scriptable(self)
 
     def extra_repr(self) -> str:
         plain = (bool, int, float, str, tuple, list, torch.dtype)
