@@ -31,8 +31,11 @@ __all__ = [
 ]
 
 Kernel: TypeAlias = Callable[..., Any]
-Geometry: TypeAlias = Callable[..., tuple[NDArray[np.float64], tuple[int, int]]]
-"""``(height, width, **arguments)`` to a 3 x 3 matrix from input to output coordinates and the new (height, width)."""
+Geometry: TypeAlias = Callable[..., tuple[NDArray[np.float64] | None, tuple[int, int]]]
+"""``(height, width, **arguments)`` to a 3 x 3 matrix from input to output coordinates and the new (height, width).
+
+The matrix is None where no matrix says where points go.
+"""
 
 PIXEL_KINDS = (torch.Tensor, Image, Video, Picture.Image)
 ALL_KINDS = (*PIXEL_KINDS, Mask, BoundingBoxes, KeyPoints)

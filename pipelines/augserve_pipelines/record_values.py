@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
 from torch import Tensor
 
 from augserve_pipelines.dispatch import Deferred, Functional
@@ -190,7 +190,12 @@ def _adapters(own: Functional) -> Mapping[str, TypeAdapter[Any]]:
 @functools.cache
 def _fields(kind: Any) -> Mapping[str, TypeAdapter[Any]]:
     hints = get_type_hints(kind, include_extras=True)
-    return {one.name: TypeAdapter(hints[one.name], config=_LAX) for one in dataclasses.fields(kind)}
+    return {one.name: _adapter(hints[one.name]) for one in dataclasses.fields(kind)}
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """Checks a field; one that is a dataclass, such as Stream, has been read by now."""
+    return TypeAdapter(InstanceOf[hint]) if dataclasses.is_dataclass(hint) else TypeAdapter(hint, config=_LAX)
 
 
 def _first(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines import record_values
+from augserve_pipelines.constraints import KINDS
 from augserve_pipelines.dispatch import ALL_KINDS, FUNCTIONALS, Call, Deferred, Functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.samples import Sample
@@ -22,7 +23,7 @@ __all__ = ["Record"]
 VERSION = 1
 MOST_OPERATIONS = 200
 NUMBERS_PER_PIXEL = 4  # of what a call is given: noise for each channel
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in ALL_KINDS}
+NAMES: Mapping[type, str] = {kind: name for name, kind in KINDS.items()}
 
 Matrix = NDArray[np.float64]
 Size = tuple[int, int]
@@ -56,7 +57,7 @@ class Record:
         matrix: Matrix | None = np.eye(3)
         points: Matrix | None = np.eye(3)
         size = input_size
-        for call in done:
+        for call in (one for one in done if _acts_on(one, Tensor)):  # calls that differ by kind go to the same places
             step, points_step, size = _geometry(call, size)
             matrix, points = _product(step, matrix), _product(points_step, points)
         return cls(seed, input_size, size, done, matrix, points)
@@ -168,22 +169,31 @@ def _mapped(matrix: Matrix, points: Tensor) -> Tensor:
 
 
 def _check_sizes(calls: Sequence[Call], size: Size, most_pixels: int) -> None:
+    sizes = dict.fromkeys(ALL_KINDS, size)  # calls for some kinds only change the sizes of these
     for call in calls:
         made = sum(one.count for one in call.arguments.values() if isinstance(one, Deferred))
         if made > NUMBERS_PER_PIXEL * most_pixels:
             raise InvalidInput(
                 f"{call.functional.name} is given {made} numbers; {NUMBERS_PER_PIXEL * most_pixels} are allowed"
             )
-        *_, size = _geometry(call, size)
-        if size[0] < 1 or size[1] < 1 or size[0] * size[1] > most_pixels:
-            raise InvalidInput(
-                f"{call.functional.name} gives {size[0]} x {size[1]} pixels; 1 to {most_pixels} are allowed"
-            )
+        for kind in (one for one in ALL_KINDS if _acts_on(call, one)):
+            *_, sizes[kind] = _geometry(call, sizes[kind])
+            _check_pixels(call, sizes[kind], most_pixels)
+
+
+def _check_pixels(call: Call, size: Size, most_pixels: int) -> None:
+    height, width = size
+    if height < 1 or width < 1 or height * width > most_pixels:
+        raise InvalidInput(f"{call.functional.name} gives {height} x {width} pixels; 1 to {most_pixels} are allowed")
+
+
+def _acts_on(call: Call, kind: type) -> bool:
+    return call.kinds is None or kind in call.kinds
 
 
 def _written(call: Call) -> dict[str, Any]:
     arguments = {name: record_values.written(value) for name, value in call.arguments.items()}
-    kinds = {} if call.kinds is None else {"kinds": [kind.__name__ for kind in call.kinds]}
+    kinds = {} if call.kinds is None else {"kinds": [NAMES[kind] for kind in call.kinds]}
     return {"name": call.functional.name, "arguments": arguments, **kinds}
 
 

@@ -15,6 +15,7 @@ from augserve_pipelines.transforms.color import ColorJitter, RandomPhotometricDi
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import ConvertImageDtype, ToDtype
 from augserve_pipelines.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
+from augserve_pipelines.transforms.elastic import ElasticTransform
 from augserve_pipelines.transforms.erasing import RandomErasing
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
 from augserve_pipelines.transforms.grayscale import RGB, Grayscale, RandomGrayscale
@@ -22,11 +23,23 @@ from augserve_pipelines.transforms.histogram import RandomAutocontrast, RandomEq
 from augserve_pipelines.transforms.jpeg import JPEG
 from augserve_pipelines.transforms.keypoints import ClampKeyPoints, SanitizeKeyPoints
 from augserve_pipelines.transforms.kinds import PILToTensor, ToImage, ToPILImage, ToPureTensor, ToTensor
+from augserve_pipelines.transforms.lambdas import Lambda
 from augserve_pipelines.transforms.linear import LinearTransformation
+from augserve_pipelines.transforms.mixing import CutMix, MixUp
 from augserve_pipelines.transforms.noise import GaussianNoise
 from augserve_pipelines.transforms.normalize import Normalize
 from augserve_pipelines.transforms.pad import Pad
+from augserve_pipelines.transforms.perspective import RandomPerspective
 from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
+from augserve_pipelines.transforms.queries import (
+    check_type,
+    get_bounding_boxes,
+    get_keypoints,
+    has_all,
+    has_any,
+    query_chw,
+    query_size,
+)
 from augserve_pipelines.transforms.resize import Resize
 from augserve_pipelines.transforms.rotation import RandomRotation
 from augserve_pipelines.transforms.sharpness import RandomAdjustSharpness
@@ -41,12 +54,16 @@ __all__ = [
     "Compose",
     "ConvertBoundingBoxFormat",
     "ConvertImageDtype",
+    "CutMix",
+    "ElasticTransform",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
     "Identity",
     "InterpolationMode",
+    "Lambda",
     "LinearTransformation",
+    "MixUp",
     "Normalize",
     "PILToTensor",
     "Pad",
@@ -63,6 +80,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomOrder",
+    "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
     "RandomResizedCrop",
@@ -80,4 +98,11 @@ __all__ = [
     "ToPureTensor",
     "ToTensor",
     "Transform",
+    "check_type",
+    "get_bounding_boxes",
+    "get_keypoints",
+    "has_all",
+    "has_any",
+    "query_chw",
+    "query_size",
 ]

@@ -155,6 +155,7 @@ def affine_geometry(
     scale: float,
     shear: float | Sequence[float],
     center: Sequence[float] | None = None,
+    **_: Any,
 ) -> tuple[Projective, Size]:
     """Where points go: the matrix ``[3, 3]``, and the size."""
     size = height, width

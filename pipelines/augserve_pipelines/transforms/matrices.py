@@ -23,6 +23,7 @@ __all__ = [
     "Size",
     "expanded",
     "from_middle",
+    "inverted_coefficients",
     "middle",
     "perspective_coefficients",
     "projective",
@@ -160,3 +161,25 @@ def perspective_coefficients(startpoints: Sequence[Point], endpoints: Sequence[P
         raise InvalidInput(f"no perspective map takes {given} to {ends}") from None
     coefficients: list[float] = solved.solution.to(torch.float32).tolist()
     return coefficients
+
+
+def inverted_coefficients(coefficients: Sequence[float]) -> tuple[float, ...]:
+    """The numbers a to h of the map from points of the image to points of the result.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    a, b, c, d, e, f, g, h = coefficients
+    scale = a * e - b * d
+    if scale == 0:
+        raise InvalidInput(f"the perspective map of the coefficients {[*coefficients]} has no inverse")
+    return (
+        (e - f * h) / scale,
+        (-b + c * h) / scale,
+        (b * f - c * e) / scale,
+        (-d + f * g) / scale,
+        (a - c * g) / scale,
+        (-a * f + c * d) / scale,
+        (-e * g + d * h) / scale,
+        (-a * h + b * g) / scale,
+    )

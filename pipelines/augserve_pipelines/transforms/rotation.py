@@ -156,7 +156,7 @@ def rotate_picture(
 
 
 def rotate_geometry(
-    height: int, width: int, angle: float, expand: bool = False, center: Sequence[float] | None = None
+    height: int, width: int, angle: float, expand: bool = False, center: Sequence[float] | None = None, **_: Any
 ) -> tuple[Projective, Size]:
     """Where pixels go: the matrix ``[3, 3]``, and the size."""
     size = height, width
@@ -169,6 +169,17 @@ def rotate_geometry(
     return projective(inverse, size, result_size), result_size
 
 
+def rotate_points_geometry(
+    height: int, width: int, angle: float, expand: bool = False, center: Sequence[float] | None = None, **_: Any
+) -> tuple[Projective, Size]:
+    """Where points go, which in an expanded image is up to a pixel beside their pixels; see ``rotate_keypoints``."""
+    size = height, width
+    matrix = np.array([*Affinity(-angle).forward(middle(*size) if center is None else center), [0.0, 0.0, 1.0]])
+    if expand:
+        matrix[:2, 2] -= (corners(size, torch.float64).numpy() @ matrix[:2, :2].T + matrix[:2, 2]).min(0)
+    return matrix, rotate_geometry(height, width, angle, expand, center)[1]
+
+
 @functional(
     image=rotate_image,
     mask=rotate_mask,
@@ -176,6 +187,7 @@ def rotate_geometry(
     keypoints=rotate_keypoints,
     picture=rotate_picture,
     geometry=rotate_geometry,
+    index_geometry=rotate_points_geometry,
 )
 def rotate(
     inpt: Any,
