@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def read_samples(values: Sequence[Any], device: torch.device | str | None) -> li
     Raises:
         InvalidInput: the images of one sample differ in size.
     """
-    samples = [Sample.of(pytree.tree_map(_without_pictures, value)) for value in values]
+    samples = [_sample(pytree.tree_map(_without_pictures, value)) for value in values]
     for index, sample in enumerate(samples):
         _check(index, sample)
     if device is None:
@@ -125,6 +125,13 @@ def _put_masks(op: Op, samples: Sequence[Sample], results: list[Sample]) -> None
             results[i] = results[i].with_leaves({place: done.leaves[place] for place in places})
 
     executor.in_threads(run, [slice(start, start + 1) for start in range(len(masked))])
+
+
+def _sample(value: Any) -> Sample:
+    """The sample of a structure; tensors of labels beside boxes are no images, though there be no other."""
+    sample = Sample.of(value)
+    images = [place for place in sample.acts if kind_of(leaf := sample.leaves[place]) is not Tensor or leaf.ndim > 2]
+    return replace(sample, acts=tuple(images)) if images else sample
 
 
 def _without_pictures(leaf: Any) -> Any:

@@ -187,7 +187,7 @@ def test_sanitize_in_the_middle_of_a_pipeline_acts_on_what_came_before() -> None
     assert len({len(target["boxes"]) for _, target in results}) > 1
 
 
-def test_a_record_takes_along_the_boxes_that_were_dropped() -> None:
+def test_a_replayed_record_drops_the_same_boxes() -> None:
     structure = as_ours(detections())
     steps = [
         SanitizeBoundingBoxes(3),
@@ -197,16 +197,10 @@ def test_a_record_takes_along_the_boxes_that_were_dropped() -> None:
     ]
     results = Pipeline(steps)([structure], [0], records=True)
     (record,) = results.records
-    assert [call.functional.name for call in record.calls] == [
-        "convert_bounding_box_format",
-        "clamp_bounding_boxes",
-        "set_clamping_mode",
-    ]
+    assert len(results[0]["boxes"]) < len(structure["boxes"])
+    replayed = record.replay(structure)
+    assert_same_structure(replayed["boxes"], results[0]["boxes"], "replayed")
     assert np.array_equal(record.matrix, np.eye(3))
-    replayed = type(record).from_json(record.to_json()).replay(structure[1]["boxes"])
-    expected = Compose(steps[1:])(structure[1]["boxes"])
-    assert_same_structure(replayed, expected, "replayed")
-    assert len(replayed) == 5 > len(results[0][1]["boxes"])
 
 
 def test_pixels_are_neither_touched_nor_copied_between_other_steps() -> None:

@@ -90,11 +90,11 @@ def test_images_alone_have_no_points_to_sanitize() -> None:
     assert torch.equal(clamped, image)
 
 
-def test_a_record_names_the_clamping_alone() -> None:
+def test_a_record_names_what_was_kept_and_clamped() -> None:
     steps = [SanitizeKeyPoints(), ClampKeyPoints()]
     structure = as_ours(poses(6))
     (record,) = Pipeline(steps)([structure], [0], records=True).records
-    assert [call.functional.name for call in record.calls] == ["clamp_keypoints"]
+    assert [call.functional.name for call in record.calls] == ["keep_objects", "clamp_keypoints"]
     replayed = type(record).from_json(record.to_json()).replay(structure[1]["points"])
     assert_same_structure(replayed, ClampKeyPoints()(structure[1]["points"]), "replayed")
 

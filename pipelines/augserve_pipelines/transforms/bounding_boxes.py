@@ -126,6 +126,7 @@ class SanitizeBoundingBoxes(Sanitizer):
     """
 
     acts_on = (BoundingBoxes, Mask)
+    needs = (BoundingBoxes,)
     kind = BoundingBoxes
 
     def __init__(

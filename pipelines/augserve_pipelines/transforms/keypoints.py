@@ -45,6 +45,7 @@ class SanitizeKeyPoints(Sanitizer):
     """
 
     acts_on = (KeyPoints,)
+    needs = (KeyPoints,)
     kind = KeyPoints
 
     def __init__(self, labels_getter: LabelsGetter = None) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from augserve_pipelines.dispatch import Call
+from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
@@ -20,7 +21,7 @@ from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.labels import places_of_labels
 from augserve_pipelines.tv_tensors.interop import kind_of, like
 
-__all__ = ["Keep", "Kept", "Sanitizer"]
+__all__ = ["Keep", "Kept", "Sanitizer", "keep_objects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ KeptArray: TypeAlias = NDArray[np.object_]  # [N] of Kept
 class Keep(Op):
     """Keep some objects of each sample: in its labels, and in its leaves of these kinds.
 
-    It calls nothing, so that a record takes all boxes and points along when it is replayed.
+    Labels are no kind that a functional acts on: a record that is replayed leaves them as they are, and says which
+    objects stayed.
     """
 
     kept: KeptArray
@@ -51,7 +53,7 @@ class Keep(Op):
         return NOTHING
 
     def calls(self) -> Iterator[Call]:
-        return iter(())
+        yield Call(keep_objects, {"valid": self.kept[0].valid.tolist()}, self.kinds)
 
     def leaves(self, sample: Sample) -> Sample:
         kept: Kept = self.kept[0]
@@ -61,8 +63,8 @@ class Keep(Op):
                 continue
             if place in kept.labels:
                 changed[place] = _picked(leaf, kept.valid)
-            elif kind_of(leaf) in self.kinds and _is_one_each(leaf, kept.valid):
-                changed[place] = like(leaf, _picked(leaf, kept.valid))
+            elif kind_of(leaf) in self.kinds:
+                changed[place] = like(leaf, _kept_of(leaf.as_subclass(Tensor), kept.valid))
         return sample.with_leaves(changed)
 
 
@@ -107,9 +109,15 @@ def _picked(leaf: Any, valid: Tensor) -> Tensor:
     return plain[valid.to(plain.device)]
 
 
-def _is_one_each(leaf: Any, valid: Tensor) -> bool:
-    """Whether a leaf has as many entries as there are objects: a mask of all of them at once has rows instead."""
-    return leaf.ndim > 0 and len(leaf) == len(valid)
+def _kept_of(entries: Tensor, valid: Tensor | Sequence[bool]) -> Tensor:
+    """Those entries that stay, where there is one for each object: a mask of all of them at once has rows instead."""
+    one_each = entries.ndim > 0 and len(entries) == len(valid)
+    return _picked(entries, torch.as_tensor(valid)) if one_each else entries
+
+
+@functional(mask=_kept_of, boxes=_kept_of, keypoints=_kept_of)
+def keep_objects(inpt: Any, valid: Sequence[bool]) -> Any:
+    """Keep the boxes, masks or points of those objects that are ``valid``, one for each."""
 
 
 def _check_labels(labels: Any, leaf: Any) -> None:
