@@ -19,7 +19,7 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.samples import Pending, Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.pictures import by_tensor
+from augserve_pipelines.transforms.kinds import pil_to_tensor, to_pil_image
 from augserve_pipelines.tv_tensors import Mask
 
 __all__ = [
@@ -94,7 +94,7 @@ def permute_channels_image(image: Tensor, permutation: Sequence[int]) -> Tensor:
 
 
 def _permute_channels_picture(image: Picture.Image, permutation: Sequence[int]) -> Picture.Image:
-    return by_tensor(image, lambda pixels: permute_channels_image(pixels, permutation), keep_mode=False)
+    return to_pil_image(permute_channels_image(pil_to_tensor(image), permutation))
 
 
 @functional(image=permute_channels_image, picture=_permute_channels_picture)

@@ -20,6 +20,7 @@ from augserve_pipelines.parameters import Probability
 from augserve_pipelines.transforms.base import RandomTransform
 from augserve_pipelines.transforms.channels import check_channels, check_gray_or_rgb
 from augserve_pipelines.transforms.conversion import max_value, to_dtype_image
+from augserve_pipelines.transforms.pictures import by_pillow
 from augserve_pipelines.transforms.retouch import Retouch
 
 __all__ = [
@@ -64,11 +65,11 @@ def autocontrast_image(image: Tensor) -> Tensor:
 
 
 def _equalize_picture(image: Picture.Image) -> Picture.Image:
-    return ImageOps.equalize(image)
+    return by_pillow(ImageOps.equalize, image)
 
 
 def _autocontrast_picture(image: Picture.Image) -> Picture.Image:
-    return ImageOps.autocontrast(image)
+    return by_pillow(ImageOps.autocontrast, image)
 
 
 @functional(image=equalize_image, picture=_equalize_picture)

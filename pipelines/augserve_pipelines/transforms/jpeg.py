@@ -77,7 +77,10 @@ def _decoded(pixels: Tensor, quality: int) -> Tensor:
 
 def _jpeg_picture(image: Picture.Image, quality: int) -> Picture.Image:
     file = io.BytesIO()
-    image.save(file, format="JPEG", quality=quality)
+    try:
+        image.save(file, format="JPEG", quality=quality)
+    except OSError as error:
+        raise InvalidInput(f"JPEG holds no images of mode {image.mode}") from error
     with Picture.open(file) as decoded:
         return decoded.copy()
 

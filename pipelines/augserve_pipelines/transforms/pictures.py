@@ -1,17 +1,19 @@
-"""Let kernels of tensors act on PIL images."""
+"""Act on PIL images: by Pillow, or by the kernel for tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image as Picture
 from torch import Tensor
 
+from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.tv_tensors.picture import pil_to_tensor
 
-__all__ = ["by_tensor", "picture_of"]
+__all__ = ["by_pillow", "by_tensor", "picture_of"]
 
 # The modes that pixels of so many channels and of a dtype may be, the usual one first.
 _MODES: Mapping[tuple[int, torch.dtype], tuple[str, ...]] = {
@@ -25,13 +27,25 @@ _MODES: Mapping[tuple[int, torch.dtype], tuple[str, ...]] = {
 }
 
 
-def by_tensor(picture: Picture.Image, kernel: Callable[[Tensor], Tensor], *, keep_mode: bool = True) -> Picture.Image:
-    """A PIL image of what a kernel makes of the pixels, of the same mode or of the usual one for its channels.
+def by_pillow(act: Callable[..., Picture.Image], picture: Picture.Image, *arguments: Any) -> Picture.Image:
+    """``act(picture, *arguments)`` of Pillow.
+
+    Raises:
+        InvalidInput: Pillow does not do this to images of the mode.
+    """
+    try:
+        return act(picture, *arguments)
+    except (OSError, NotImplementedError) as error:
+        raise InvalidInput(f"Pillow does not do this to an image of mode {picture.mode}: {error}") from error
+
+
+def by_tensor(picture: Picture.Image, kernel: Callable[[Tensor], Tensor]) -> Picture.Image:
+    """A PIL image, of the same mode, of what a kernel makes of the pixels.
 
     Raises:
         ValueError: the mode does not say what its pixels are, such as that of a palette.
     """
-    return picture_of(kernel(pil_to_tensor(picture)), picture.mode if keep_mode else None)
+    return picture_of(kernel(pil_to_tensor(picture)), picture.mode)
 
 
 def picture_of(pixels: Tensor, mode: str | None) -> Picture.Image:

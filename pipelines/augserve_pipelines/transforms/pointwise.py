@@ -24,6 +24,7 @@ from augserve_pipelines.parameters import Bits, Probability, Threshold
 from augserve_pipelines.transforms.base import RandomTransform
 from augserve_pipelines.transforms.channels import tensors
 from augserve_pipelines.transforms.conversion import max_value
+from augserve_pipelines.transforms.pictures import by_pillow
 
 __all__ = [
     "Invert",
@@ -82,13 +83,17 @@ def solarize_image(image: Tensor, threshold: float) -> Tensor:
     return torch.where(image >= threshold, invert_image(image), image)
 
 
-@functional(image=invert_image, picture=ImageOps.invert)
+def _invert_picture(image: Picture.Image) -> Picture.Image:
+    return by_pillow(ImageOps.invert, image)
+
+
+@functional(image=invert_image, picture=_invert_picture)
 def invert(inpt: Any) -> Any:
     """Make the negative of an image."""
 
 
 def _posterize_picture(image: Picture.Image, bits: int) -> Picture.Image:
-    return ImageOps.posterize(image, bits)
+    return by_pillow(ImageOps.posterize, image, bits)
 
 
 @functional(image=posterize_image, picture=_posterize_picture)
@@ -97,7 +102,7 @@ def posterize(inpt: Any, bits: int) -> Any:
 
 
 def _solarize_picture(image: Picture.Image, threshold: float) -> Picture.Image:
-    return ImageOps.solarize(image, threshold)  # type: ignore[arg-type]  # it is only compared with levels
+    return by_pillow(ImageOps.solarize, image, threshold)
 
 
 @functional(image=solarize_image, picture=_solarize_picture)
