@@ -158,9 +158,8 @@ def affine_geometry(
     **_: Any,
 ) -> tuple[Projective, Size]:
     """Where points go: the matrix ``[3, 3]``, and the size."""
-    size = height, width
-    inverse = Affinity.of(angle, translate, scale, shear).inverse(from_middle(center, *size))
-    return projective(inverse, size, size), size
+    about = middle(height, width) if center is None else center
+    return projective(Affinity.of(angle, translate, scale, shear).forward(about)), (height, width)
 
 
 @functional(

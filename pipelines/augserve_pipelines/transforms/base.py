@@ -90,8 +90,8 @@ class Transform(nn.Module):
     def act(self, sample: Sample) -> Sample:
         """A checked sample after one draw from torch's global generator."""
         groups = _groups(sample)
-        if self.one_size and len(sizes := _sizes(sample)) > 1:
-            raise ValueError(f"{type(self).__name__} takes inputs of one size; these have {shown(sizes)}")
+        if self.one_size:
+            _check_sizes(type(self).__name__, _sizes(sample))
         if len(groups) < 2:
             return self._act(sample)
         state, result = torch.get_rng_state(), sample
@@ -166,6 +166,13 @@ def _shape(leaf: Any) -> tuple[object, ...]:
 
 def _sizes(sample: Sample) -> list[tuple[int, int]]:
     return sorted({size for place in sample.acts if (size := size_of(sample.leaves[place])) is not None})
+
+
+def _check_sizes(name: str, sizes: list[tuple[int, int]]) -> None:
+    if not sizes:
+        raise TypeError(f"{name} found no image, video, mask, boxes or key points")
+    if len(sizes) > 1:
+        raise ValueError(f"{name} takes inputs of one size; these have {shown(sizes)}")
 
 
 def _written(given: Any, result: Any) -> Any:

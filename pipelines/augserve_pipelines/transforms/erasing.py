@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.arguments import shown
+from augserve_pipelines.dispatch import Call, Deferred, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import Lanes, Stream
 from augserve_pipelines.ops import BoolArray, Op, Select
 from augserve_pipelines.parameters import ErasedArea, ErasedValue, Flag, Probability, Ratio
+from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import RandomTransform
+from augserve_pipelines.transforms.pictures import by_tensor
+from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints, Mask
 
-__all__ = ["Erase", "RandomErasing", "erase_image"]
+__all__ = ["Erase", "NormalNoise", "RandomErasing", "erase", "erase_image", "erase_picture"]
 
-TensorArray = NDArray[np.object_]
+ValueArray = NDArray[np.object_]
 
 _ATTEMPTS = 10  # as in torchvision
 
@@ -42,6 +49,36 @@ def erase_image(image: Tensor, i: int, j: int, h: int, w: int, v: Tensor, inplac
     return erased
 
 
+def erase_picture(
+    image: PIL.Image.Image, i: int, j: int, h: int, w: int, v: Tensor, inplace: bool = False
+) -> PIL.Image.Image:
+    """``erase_image`` for a PIL image, which is never written into."""
+    return by_tensor(image, lambda pixels: erase_image(pixels, i, j, h, w, v, inplace=True))
+
+
+@functional(image=erase_image, picture=erase_picture)
+def erase(inpt: Any, i: int, j: int, h: int, w: int, v: Tensor, inplace: bool = False) -> Any:
+    """Put ``v`` into a rectangle. See ``RandomErasing``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalNoise(Deferred):
+    """Normal noise of mean 0 and deviation 1, drawn where it is needed: ``[channels, height, width]``."""
+
+    stream: Stream
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def count(self) -> int:
+        return self.channels * self.height * self.width
+
+    def value(self) -> Tensor:
+        shape = (self.channels, self.height, self.width)
+        return torch.empty(shape).normal_(generator=self.stream.generator())
+
+
 @dataclass(frozen=True, slots=True)
 class Erase(Op):
     """Put values into a rectangle of each sample."""
@@ -50,7 +87,17 @@ class Erase(Op):
     left: IntArray
     height: IntArray
     width: IntArray
-    values: TensorArray  # [N], of tensors [C, height, width] or [1 or C, 1, 1]
+    values: ValueArray  # [N], of tensors [1 or C, 1, 1] or NormalNoise
+
+    def calls(self) -> Iterator[Call]:
+        top, left, height, width = self.row("top", "left", "height", "width").values()
+        yield Call(erase, {"i": top, "j": left, "h": height, "w": width, "v": self.values[0]})
+
+    def leaves(self, sample: Sample) -> Sample:
+        for place in sample.places(Mask, BoundingBoxes, KeyPoints):
+            name = type(sample.leaves[place]).__name__
+            warnings.warn(f"RandomErasing leaves {name} as they are; that may change", stacklevel=2)
+        return sample.mapped(self.leaf)
 
     def image(self, x: Tensor) -> Tensor:
         erased = x.clone()
@@ -63,7 +110,8 @@ class Erase(Op):
     def _erase(self, x: Tensor) -> None:
         windows = np.stack([self.top, self.left, self.height, self.width], axis=1).tolist()
         for image, (top, left, height, width), values in zip(x, windows, self.values, strict=True):
-            erase_image(image, top, left, height, width, values, inplace=True)
+            own = values.value() if isinstance(values, NormalNoise) else values
+            erase_image(image, top, left, height, width, own, inplace=True)
 
 
 class RandomErasing(RandomTransform):
@@ -84,6 +132,8 @@ class RandomErasing(RandomTransform):
     Raises:
         InvalidInput: ``value`` is a list of neither one number nor as many as the image has channels.
     """
+
+    one_size = True
 
     def __init__(
         self,
@@ -113,6 +163,8 @@ class RandomErasing(RandomTransform):
         return erase if found.all() else Select(found, erase)
 
     def _check_value(self, frames: Frames) -> None:
+        if not frames.channels.all():
+            raise TypeError("RandomErasing found no image or video")
         unlike = frames.channels[frames.channels != len(self.value)]
         if self.value != "random" and len(self.value) != 1 and len(unlike):
             raise InvalidInput(
@@ -139,10 +191,13 @@ class RandomErasing(RandomTransform):
         height, width = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
         return height.astype(np.int64), width.astype(np.int64)
 
-    def _values(self, lanes: Lanes, channels: IntArray, height: IntArray, width: IntArray) -> TensorArray:
-        if self.value == "random":
-            shapes = np.stack([channels, height, width], axis=1).tolist()
-            values = lanes.each(lambda generator, i: torch.empty(shapes[i]).normal_(generator=generator))
-        else:
-            values = [torch.tensor(self.value)[:, None, None]] * len(channels)
-        return np.fromiter(values, object, len(channels))
+    def _values(self, lanes: Lanes, channels: IntArray, height: IntArray, width: IntArray) -> ValueArray:
+        if self.value != "random":
+            return _column([torch.tensor(self.value)[:, None, None]] * len(channels))
+        shapes = np.stack([channels, height, width], axis=1).tolist()
+        streams = lanes.streams(lambda generator, i: torch.empty(shapes[i]).normal_(generator=generator))
+        return _column([NormalNoise(stream, *shape) for stream, shape in zip(streams, shapes, strict=True)])
+
+
+def _column(values: Sequence[Tensor] | Sequence[NormalNoise]) -> ValueArray:
+    return np.fromiter(values, object, len(values))

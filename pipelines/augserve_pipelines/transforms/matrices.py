@@ -96,6 +96,11 @@ def from_middle(center: Point | None, height: int, width: int) -> tuple[float, f
     return (0.0, 0.0) if center is None else (center[0] - width * 0.5, center[1] - height * 0.5)
 
 
+def projective(matrix: Matrix) -> Projective:
+    """An affine matrix with its third row."""
+    return np.array([*matrix, [0.0, 0.0, 1.0]])
+
+
 def expanded(matrices: Sequence[Matrix], sizes: IntArray) -> IntArray:
     """Heights and widths ``[N, 2]`` that hold the whole rotated images.
 
@@ -112,24 +117,6 @@ def expanded(matrices: Sequence[Matrix], sizes: IntArray) -> IntArray:
     first = ((turned.amin(1) + middles) * 1e4).trunc().mul(1e-4).floor()
     end = ((turned.amax(1) + middles) * 1e4).trunc().mul(1e-4).ceil()
     return (end - first).long().flip(1).numpy()
-
-
-def projective(inverse: Matrix, image_size: Size, size: Size) -> Projective:
-    """From points of the image to points of the result, both from the upper left corner.
-
-    Args:
-        inverse: from points of the result to points of the image, both from the middle.
-        image_size: height and width of the image.
-        size: height and width of the result.
-    """
-    (image_height, image_width), (height, width) = image_size, size
-    forward = np.linalg.inv([*inverse, [0.0, 0.0, 1.0]])
-    matrix: Projective = _shift(width / 2, height / 2) @ forward @ _shift(-image_width / 2, -image_height / 2)
-    return matrix
-
-
-def _shift(right: float, down: float) -> Projective:
-    return np.array([[1.0, 0.0, right], [0.0, 1.0, down], [0.0, 0.0, 1.0]])
 
 
 def perspective_coefficients(startpoints: Sequence[Point], endpoints: Sequence[Point]) -> list[float]:

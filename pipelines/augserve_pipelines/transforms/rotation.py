@@ -158,26 +158,16 @@ def rotate_picture(
 def rotate_geometry(
     height: int, width: int, angle: float, expand: bool = False, center: Sequence[float] | None = None, **_: Any
 ) -> tuple[Projective, Size]:
-    """Where pixels go: the matrix ``[3, 3]``, and the size."""
-    size = height, width
-    inverse = _inverse(angle, from_middle(center, *size))
-    turns = _quarter_turns(angle, expand, center, size)
-    if turns is not None:
-        result_size = size if turns % 2 == 0 else (width, height)
-    else:
-        result_size = _expanded(inverse, size) if expand else size
-    return projective(inverse, size, result_size), result_size
+    """Where points go: the matrix ``[3, 3]``, and the size.
 
-
-def rotate_points_geometry(
-    height: int, width: int, angle: float, expand: bool = False, center: Sequence[float] | None = None, **_: Any
-) -> tuple[Projective, Size]:
-    """Where points go, which in an expanded image is up to a pixel beside their pixels; see ``rotate_keypoints``."""
+    It is that of boxes and key points: the pixels of an expanded image lie up to one pixel beside them, as they do in
+    torchvision, because an image starts at a whole pixel.
+    """
     size = height, width
-    matrix = np.array([*Affinity(-angle).forward(middle(*size) if center is None else center), [0.0, 0.0, 1.0]])
+    matrix = projective(Affinity(-angle).forward(middle(*size) if center is None else center))
     if expand:
         matrix[:2, 2] -= (corners(size, torch.float64).numpy() @ matrix[:2, :2].T + matrix[:2, 2]).min(0)
-    return matrix, rotate_geometry(height, width, angle, expand, center)[1]
+    return matrix, _result_size(size, angle, expand, center)
 
 
 @functional(
@@ -187,7 +177,6 @@ def rotate_points_geometry(
     keypoints=rotate_keypoints,
     picture=rotate_picture,
     geometry=rotate_geometry,
-    index_geometry=rotate_points_geometry,
 )
 def rotate(
     inpt: Any,
@@ -343,6 +332,13 @@ def _quarter_turns(angle: float, expand: bool, center: Sequence[float] | None, s
     if center is None and degrees in ((0, 90, 180, 270) if expand or size[0] == size[1] else (0, 180)):
         return int(degrees // 90)
     return None
+
+
+def _result_size(size: Size, angle: float, expand: bool, center: Sequence[float] | None) -> Size:
+    turns = _quarter_turns(angle, expand, center, size)
+    if turns is not None:
+        return size if turns % 2 == 0 else (size[1], size[0])
+    return _expanded(_inverse(angle, from_middle(center, *size)), size) if expand else size
 
 
 def _expanded(inverse: Matrix, size: Size) -> Size:
