@@ -184,7 +184,7 @@ def _adapters(own: Functional) -> Mapping[str, TypeAdapter[Any]]:
     declared: Any = inspect.unwrap(own)
     hints = get_type_hints(declared, include_extras=True)
     names = list(own.signature.parameters)[1:]
-    return {name: TypeAdapter(hints.get(name, Any), config=_LAX) for name in names}
+    return {name: _adapter(hints.get(name, Any)) for name in names}
 
 
 @functools.cache
