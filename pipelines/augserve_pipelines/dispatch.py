@@ -175,6 +175,7 @@ class Call:
 def functional(
     *,
     image: Kernel | None = None,
+    tensor: Kernel | str | None = "as image",
     video: Kernel | str | None = "as image",
     mask: Kernel | None = None,
     boxes: Kernel | None = None,
@@ -187,6 +188,7 @@ def functional(
 
     Args:
         image: acts on ``[..., C, H, W]``: images, and tensors that are nothing else.
+        tensor: acts on tensors that are nothing else; where it is not given, the image's kernel does.
         video: acts on videos; where it is not given, the image's kernel does.
         mask: acts on masks ``[..., H, W]``.
         boxes: acts on coordinates of boxes; parameters named ``format``, ``canvas_size`` and ``clamping_mode`` are
@@ -196,8 +198,8 @@ def functional(
         geometry: where a point of the input is in the output, with the coordinates of boxes.
         index_geometry: likewise with those of key points, where they differ.
     """
-    own_video = image if isinstance(video, str) else video
-    given = (image, image, own_video, picture, mask, boxes, keypoints)
+    own_tensor, own_video = (image if isinstance(own, str) else own for own in (tensor, video))
+    given = (own_tensor, image, own_video, picture, mask, boxes, keypoints)
     kernels = {kind: kernel for kind, kernel in zip(ALL_KINDS, given, strict=True) if kernel is not None}
 
     def declare(declared: Callable[..., Any]) -> Functional:

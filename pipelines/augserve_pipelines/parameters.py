@@ -60,7 +60,12 @@ __all__ = [
 ]
 
 
-def _increasing(values: Sequence[float]) -> Sequence[float]:
+def increasing(values: Sequence[float]) -> Sequence[float]:
+    """Check that the values are pairs [low, high].
+
+    Raises:
+        ValueError: they are not.
+    """
     for low, high in zip(values[::2], values[1::2], strict=True):
         if low > high:
             raise ValueError(f"{shown(values)} is not [low, high]: {shown(low)} is greater than {shown(high)}")
@@ -96,11 +101,11 @@ OneOrTwoPixels = Annotated[Sequence[Pixels], Items((1, 2))]
 Edges = Annotated[Sequence[int], Items((1, 2, 4))]
 Numbers = Annotated[Sequence[float], Items(), Words("a list of numbers")]
 Pair = Annotated[Sequence[float], Items((2,))]
-Range = Annotated[Pair, AfterValidator(_increasing)]
-FractionRange = Annotated[Sequence[Fraction], Items((2,)), AfterValidator(_increasing)]
-NotNegativeRange = Annotated[Sequence[NotNegative], Items((2,)), AfterValidator(_increasing)]
-PositiveRange = Annotated[Sequence[Positive], Items((2,)), AfterValidator(_increasing)]
-HueRange = Annotated[Sequence[Annotated[float, Field(ge=-0.5, le=0.5)]], Items((2,)), AfterValidator(_increasing)]
+Range = Annotated[Pair, AfterValidator(increasing)]
+FractionRange = Annotated[Sequence[Fraction], Items((2,)), AfterValidator(increasing)]
+NotNegativeRange = Annotated[Sequence[NotNegative], Items((2,)), AfterValidator(increasing)]
+PositiveRange = Annotated[Sequence[Positive], Items((2,)), AfterValidator(increasing)]
+HueRange = Annotated[Sequence[Annotated[float, Field(ge=-0.5, le=0.5)]], Items((2,)), AfterValidator(increasing)]
 
 Flag = Annotated[bool, Words("true or false")]
 OptionalFlag = Annotated[bool | None, Words("true, false or null")]
@@ -126,7 +131,7 @@ MODES = Words("an interpolation mode")
 NEAREST, NEAREST_EXACT = InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT
 BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 Interpolation = Annotated[ModeLike, Modes(tuple(InterpolationMode)), MODES]
-ResizeInterpolation = Annotated[ModeLike, Modes((NEAREST, NEAREST_EXACT, BILINEAR, BICUBIC)), MODES]
+ResizeInterpolation = Interpolation
 WarpInterpolation = Annotated[ModeLike, Modes((NEAREST, NEAREST_EXACT, BILINEAR, BICUBIC)), MODES]
 
 Dtype = Annotated[torch.dtype, DtypeName(), Words("a dtype", example="float32")]
@@ -141,7 +146,7 @@ Ratio = Annotated[PositiveRange, Words("two numbers [low, high]")]
 ScaleRange = Annotated[PositiveRange | None, Words("two numbers [low, high], or null", example=[0.8, 1.2])]
 Degrees = Annotated[NotNegative | Range, Words("a number or two numbers [low, high]", example=15)]
 Shear = Annotated[
-    NotNegative | Annotated[Sequence[float], Items((2, 4)), AfterValidator(_increasing)] | None,
+    NotNegative | Annotated[Sequence[float], Items((2, 4)), AfterValidator(increasing)] | None,
     Words("a number, two numbers [low, high], four [low, high, low, high], or null", example=10),
 ]
 Translate = Annotated[

@@ -14,7 +14,8 @@ from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.normalize import Finish, Standardize
-from augserve_pipelines.transforms.resize import Resample, ResizeTo
+from augserve_pipelines.transforms.resample import Resample
+from augserve_pipelines.transforms.resize_to import ResizeTo
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _resample(source: np.ndarray[tuple[int, int], np.dtype[np.int64]], resize: R
         target=np.stack([zeros, zeros, resize.height, resize.width], 1),
         flip=np.zeros(len(zeros), bool),
         interpolation=resize.interpolation,
-        antialias=resize.antialias,
+        antialias=bool(resize.antialias),
         parity=resize.parity,
     )
 

@@ -59,6 +59,11 @@ class Sample:
         """Where leaves of these kinds are, among those that are acted on."""
         return [place for place in self.acts if kind_of(self.leaves[place]) in kinds]
 
+    def kinds(self) -> set[type]:
+        """The kinds of all leaves, pending ones and those that are not acted on too."""
+        kinds = (leaf.kind if isinstance(leaf, Pending) else kind_of(leaf) for leaf in self.leaves)
+        return {kind for kind in kinds if kind is not None}
+
     def first(self, *kinds: type) -> Any:
         """The first leaf of these kinds among those that are acted on, or None."""
         return next((self.leaves[place] for place in self.places(*kinds)), None)

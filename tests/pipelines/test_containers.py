@@ -9,12 +9,13 @@ from augserve_pipelines.transforms.blur import GaussianBlur
 from augserve_pipelines.transforms.color import ColorJitter
 from augserve_pipelines.transforms.containers import Compose, Identity, RandomApply, RandomChoice, RandomOrder
 from augserve_pipelines.transforms.conversion import ToDtype
-from augserve_pipelines.transforms.crop import RandomCrop, RandomResizedCrop
 from augserve_pipelines.transforms.flip import RandomHorizontalFlip, RandomVerticalFlip
 from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale
 from augserve_pipelines.transforms.normalize import Normalize
 from augserve_pipelines.transforms.pointwise import RandomInvert, RandomPosterize, RandomSolarize
-from augserve_pipelines.transforms.resize import Resize
+from augserve_pipelines.transforms.random_crop import RandomCrop
+from augserve_pipelines.transforms.random_resized_crop import RandomResizedCrop
+from augserve_pipelines.transforms.resize_to import Resize
 from oracle import v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, make_images
 

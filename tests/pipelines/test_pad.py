@@ -15,7 +15,8 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.ops import merged
 from augserve_pipelines.transforms import Pad
-from augserve_pipelines.transforms.pad import PadEdges, pad_image
+from augserve_pipelines.transforms.pad import pad_image
+from augserve_pipelines.transforms.pad_edges import PadEdges
 from factories import make_noise
 from oracle import tv_functional, v2
 
@@ -25,7 +26,7 @@ PADDINGS = (0, 3, [7], [2, 5], [3, 0, 1, 7], [-1, 2, 0, -3], [-2, 1, 3, 0])
 
 def make_op(paddings: list[list[int]], fill: float = 0, mode: str = "constant") -> PadEdges:
     left, top, right, bottom = np.array(paddings).T
-    return PadEdges(left, top, right, bottom, fill, mode)
+    return PadEdges(left, top, right, bottom, fill, mode, np.full(len(left), fill, object))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])

@@ -13,11 +13,13 @@ from augserve_pipelines.batch import Batch
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import flat, plan
+from augserve_pipelines.transforms.center_crop import MiddleCrop
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.normalize import Finish, Standardize
-from augserve_pipelines.transforms.resize import Resample, ResizeTo
+from augserve_pipelines.transforms.resample import Resample
+from augserve_pipelines.transforms.resize_to import ResizeTo
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
@@ -31,11 +33,19 @@ FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
         ([T.RandomResizedCrop(32), T.RandomHorizontalFlip()], [Crop, ResizeTo, Select], [Resample]),
         (
             [T.Resize(40), T.CenterCrop(20), T.RandomHorizontalFlip(), T.RandomHorizontalFlip()],
-            [ResizeTo, Crop, Select, Select],
+            [ResizeTo, MiddleCrop, Select, Select],
             [Resample],
         ),
-        ([T.Resize(40), T.CenterCrop((20, 400))], [ResizeTo, Crop], [ResizeTo, Crop]),  # which leaves the image
-        ([T.Resize(40), T.RandomHorizontalFlip(1.0), T.CenterCrop(20)], [ResizeTo, FlipX, Crop], [Resample, Crop]),
+        (
+            [T.Resize(40), T.CenterCrop((20, 400))],
+            [ResizeTo, MiddleCrop],
+            [ResizeTo, MiddleCrop],
+        ),  # which leaves the image
+        (
+            [T.Resize(40), T.RandomHorizontalFlip(1.0), T.CenterCrop(20)],
+            [ResizeTo, FlipX, MiddleCrop],
+            [Resample, MiddleCrop],
+        ),
         ([T.RandomResizedCrop(32), *FINISH], [Crop, ResizeTo, CastTo, Standardize], [Resample]),
         ([T.Resize(32), *FINISH], [ResizeTo, CastTo, Standardize], [Resample]),
         ([*FINISH, T.Resize(32)], [CastTo, Standardize, ResizeTo], [Finish, ResizeTo]),

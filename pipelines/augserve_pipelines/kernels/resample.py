@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -13,23 +14,28 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.interpolation import InterpolationMode
+
+__all__ = ["AxisTable", "Parity", "axis_table", "check_mode", "resample_image", "resize_uint8"]
 
 Parity = Literal["torchvision", "pillow"]
 
-_SMOOTH = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
+_SMOOTH = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC, InterpolationMode.LANCZOS)
+_OF_TENSORS = (InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT, *_SMOOTH)
 _EXACT_DTYPES = (torch.float32, torch.float64)
 _ROUNDED = (torch.int8, torch.int16, torch.int32, torch.int64)  # uint16 is truncated, as in torchvision
 _PILLOW_FILTERS = {
     InterpolationMode.BILINEAR: Image.Resampling.BILINEAR,
     InterpolationMode.BICUBIC: Image.Resampling.BICUBIC,
+    InterpolationMode.LANCZOS: Image.Resampling.LANCZOS,
 }
 _PILLOW_PRECISION = 22  # bits of a weight's fraction
 _PILLOW_MAY_GO_DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 _INT16_WEIGHTS = 1 << 15
 
 
-def resize_image(
+def resample_image(
     image: Tensor,
     size: tuple[int, int],
     interpolation: InterpolationMode = InterpolationMode.BILINEAR,
@@ -38,17 +44,37 @@ def resize_image(
 ) -> Tensor:
     """Resize ``[..., C, H, W]`` to ``size`` (height, width), with the bytes of torchvision v2 on the CPU.
 
-    With parity ``"pillow"``, antialiased bilinear and bicubic give the bytes of ``PIL.Image.resize`` instead: of mode L
-    or RGB for uint8, of mode F for floats.
+    With parity ``"pillow"``, antialiased bilinear, bicubic and lanczos give the bytes of ``PIL.Image.resize`` instead:
+    of mode L or RGB for uint8, of mode F for floats.
+
+    Raises:
+        InvalidInput: tensors cannot be resized so, or a side would have no pixel.
     """
+    check_mode(interpolation, antialias)
     if image.shape[-2:] == size:
         return image
+    _check_sizes(image, size)
+    if not image.numel():
+        return image.new_empty((*image.shape[:-2], *size))
     flat = image.unsqueeze(0) if image.ndim == 3 else image.reshape(-1, *image.shape[-3:])
     if parity == "pillow" and antialias and interpolation in _SMOOTH:
         resized = _resize_as_pillow(flat, size, interpolation)
     else:
         resized = _resize_as_torchvision(flat, size, interpolation, antialias and interpolation in _SMOOTH)
     return resized.squeeze(0) if image.ndim == 3 else resized.reshape(*image.shape[:-2], *size)
+
+
+def check_mode(interpolation: InterpolationMode, antialias: bool) -> None:
+    """Check that tensors can be resized so.
+
+    Raises:
+        InvalidInput: they cannot; says what can be done.
+    """
+    if interpolation not in _OF_TENSORS:
+        modes = ", ".join(mode.value for mode in _OF_TENSORS)
+        raise InvalidInput(f"interpolation {interpolation.value!r} is for PIL images; tensors take {modes}")
+    if interpolation is InterpolationMode.LANCZOS and not antialias:
+        raise InvalidInput("interpolation 'lanczos' resizes tensors with antialias only: antialias must be true")
 
 
 def resize_uint8(
@@ -65,6 +91,14 @@ def resize_uint8(
     if parity == "pillow" and _PILLOW_MAY_GO_DOWN_FIRST and _shrinks_mostly_in_height(image, size):
         return _along_width(_along_height(image, down), across)
     return _along_height(_along_width(image, across), down)
+
+
+def _check_sizes(image: Tensor, size: tuple[int, int]) -> None:
+    if image.ndim < 3:
+        raise InvalidInput(f"an image has at least 3 dimensions, [..., C, H, W]; this has the shape {[*image.shape]}")
+    if min(*size, *image.shape[-2:]) < 1:
+        before, after = f"{image.shape[-2]} x {image.shape[-1]}", f"{size[0]} x {size[1]}"
+        raise InvalidInput(f"{before} pixels (height x width) cannot become {after}; at least 1 x 1 is needed")
 
 
 class AxisTable:
@@ -89,7 +123,7 @@ def axis_table(
 def _resize_as_torchvision(
     image: Tensor, size: tuple[int, int], interpolation: InterpolationMode, antialias: bool
 ) -> Tensor:
-    if image.dtype == torch.uint8 and interpolation in _SMOOTH and not _has_native_uint8(image):
+    if image.dtype == torch.uint8 and interpolation in _SMOOTH and not _has_native_uint8(image, interpolation):
         return resize_uint8(image, size, interpolation, antialias, "torchvision")
     if image.dtype in _EXACT_DTYPES or image.dtype == torch.uint8:
         return _interpolate(image, size, interpolation, antialias)
@@ -98,6 +132,11 @@ def _resize_as_torchvision(
 
 
 def _interpolate(image: Tensor, size: tuple[int, int], interpolation: InterpolationMode, antialias: bool) -> Tensor:
+    if interpolation is InterpolationMode.LANCZOS and not (_knows_lanczos() and image.device.type == "cpu"):
+        raise InvalidInput(
+            f"interpolation 'lanczos' resizes uint8 here, not {image.dtype} on {image.device.type} with torch "
+            f"{torch.__version__}: another mode, or resizing before a cast, is needed"
+        )
     smooth = interpolation in _SMOOTH
     if image.dtype == torch.uint8 and smooth:
         # 371 us as planes, 138 us as pixels, for 300 x 340 to 224 x 224 on a Zen 4: pixels are what its kernel works on
@@ -107,9 +146,17 @@ def _interpolate(image: Tensor, size: tuple[int, int], interpolation: Interpolat
     )
 
 
-def _has_native_uint8(image: Tensor) -> bool:
+def _has_native_uint8(image: Tensor, interpolation: InterpolationMode) -> bool:
     """Whether torch resizes uint8 in the integer arithmetic here: on a CPU with AVX2 or on ARM."""
-    return image.device.type == "cpu" and _cpu_capability() not in ("DEFAULT", "NO AVX")
+    if image.device.type != "cpu" or _cpu_capability() in ("DEFAULT", "NO AVX"):
+        return False
+    return interpolation is not InterpolationMode.LANCZOS or _knows_lanczos()
+
+
+@cache
+def _knows_lanczos() -> bool:
+    """Whether this torch has the mode: 2.12 and older ones have not."""
+    return hasattr(torch._C._nn, "_upsample_lanczos2d_aa")
 
 
 @cache
@@ -158,7 +205,7 @@ def _along_width(image: Tensor, table: AxisTable | None) -> Tensor:
 def _antialiased(
     extent: int, size: int, interpolation: InterpolationMode
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    support, kernel = (1.0, _triangle) if interpolation is InterpolationMode.BILINEAR else (2.0, _keys_half)
+    support, kernel = _FILTERS[interpolation]
     scale = extent / size
     stretch = max(scale, 1.0)
     centers = scale * (np.arange(size) + 0.5)
@@ -216,3 +263,22 @@ def _keys(x: NDArray[np.float64], a: float) -> NDArray[np.float64]:
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+def _lanczos(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sinc, windowed by a sinc of three times its width."""
+    return np.where(np.abs(x) < 3, _sinc(x) * _sinc(x / 3), 0.0)
+
+
+def _sinc(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    angles = np.where(x == 0, 1.0, x) * math.pi
+    # the C library's sine, as both have it: numpy's may differ in the last place
+    sines = np.array([math.sin(angle) for angle in angles.ravel().tolist()]).reshape(x.shape)
+    return np.where(x == 0, 1.0, sines / angles)
+
+
+_FILTERS = {
+    InterpolationMode.BILINEAR: (1.0, _triangle),
+    InterpolationMode.BICUBIC: (2.0, _keys_half),
+    InterpolationMode.LANCZOS: (3.0, _lanczos),
+}

@@ -1,185 +1,274 @@
-"""Resize, and the one op that a crop, a resize, a crop of that and a flip are fused into."""
+"""Resize images, and what lies beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.dispatch import functional
 from augserve_pipelines.errors import InvalidInput
-from augserve_pipelines.frames import Frames, IntArray
+from augserve_pipelines.frames import IntArray
 from augserve_pipelines.interpolation import InterpolationMode
-from augserve_pipelines.kernels.lookup import lookup_image
-from augserve_pipelines.kernels.resample import Parity, resize_image
-from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import BoolArray, Op
-from augserve_pipelines.parameters import MaxSize, OptionalFlag, OptionalSize, ResizeInterpolation
-from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.conversion import Finish
+from augserve_pipelines.kernels.boxes import clamp_bounding_boxes, convert_bounding_box_format
+from augserve_pipelines.kernels.resample import Parity, resample_image
+from augserve_pipelines.kernels.rotated_boxes import parallelograms_to_rectangles
+from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode, is_rotated_bounding_format
+
+__all__ = [
+    "Sides",
+    "check_max_size",
+    "height_and_width",
+    "pillow_resize",
+    "resize",
+    "resize_bounding_boxes",
+    "resize_image",
+    "resize_keypoints",
+    "resize_mask",
+    "resize_picture",
+    "resize_video",
+    "resized_size",
+    "resized_sizes",
+    "scaling",
+]
+
+Size = tuple[int, int]  # height, width
+Sides = int | Sequence[int] | None
+Mode = InterpolationMode | str | int
 
 
-@dataclass(frozen=True, slots=True)
-class ResizeTo(Op):
-    """Resize to a height and a width in pixels."""
-
-    height: IntArray
-    width: IntArray
-    interpolation: InterpolationMode
-    antialias: bool
-    parity: Parity = "torchvision"
-
-    def frames(self, frames: Frames) -> Frames:
-        return frames.resized(self.height, self.width)
-
-    def with_parity(self, parity: Parity) -> ResizeTo:
-        return replace(self, parity=parity)
-
-    def image(self, x: Tensor) -> Tensor:
-        size = int(self.height[0]), int(self.width[0])
-        return resize_image(x, size, self.interpolation, self.antialias, self.parity)
-
-
-@dataclass(frozen=True, slots=True)
-class Resample(Op):
-    """Cut ``source`` out, resize that to ``size``, cut ``target`` out of it, mirror it: in one step.
-
-    Windows are (top, left, height, width) in pixels and lie inside what they are cut from.
-    """
-
-    source: IntArray  # [N, 4]
-    size: IntArray  # [N, 2]
-    target: IntArray  # [N, 4]
-    flip: BoolArray  # [N]
-    interpolation: InterpolationMode
-    antialias: bool
-    parity: Parity = "torchvision"
-    tail: Finish | None = None  # what becomes of the bytes
-
-    def frames(self, frames: Frames) -> Frames:
-        resized = frames.resized(self.target[:, 2], self.target[:, 3])
-        return resized if self.tail is None else self.tail.frames(resized)
-
-    def image(self, x: Tensor) -> Tensor:
-        out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))
-        self._resample(x, out)
-        return out
-
-    def run(self, batch: Batch) -> Batch:
-        """Samples of any sizes, straight into one dense block for each size of result."""
-        images = list(batch)
-        groups: dict[object, list[int]] = {}
-        for row, (image, size) in enumerate(zip(images, self.target[:, 2:].tolist(), strict=True)):
-            groups.setdefault((*image.shape[:-2], *size, image.dtype, image.device), []).append(row)
-        return Batch([self._block(rows, images) for rows in groups.values()])
-
-    def run_into(self, batch: Batch, out: Tensor) -> None:
-        self._resample(list(batch), out)
-
-    def _block(self, rows: list[int], images: list[Tensor]) -> Block:
-        first = images[rows[0]]
-        out = self._empty(first, (len(rows), *first.shape[:-2], *self.target[rows[0], 2:].tolist()))
-        self[rows]._resample([images[row] for row in rows], out)
-        return Block(np.array(rows), out)
-
-    def _resample(self, images: Iterable[Tensor], out: Iterable[Tensor]) -> None:
-        table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
-        for image, result, source, size, target, flip in zip(images, out, *table, strict=True):
-            top, left, height, width = source
-            window = image[..., top : top + height, left : left + width]
-            resized = resize_image(window, tuple(size), self.interpolation, self.antialias, self.parity)
-            if target != [0, 0, *size]:
-                top, left, height, width = target
-                resized = resized[..., top : top + height, left : left + width]
-            self._finish(resized, flip, result)
-
-    def _finish(self, image: Tensor, flip: bool, out: Tensor) -> None:
-        if self.tail is None:
-            out.copy_(_mirrored(image) if flip else image)
-        elif image.dtype == torch.uint8 and image.ndim == 3:
-            lookup_image(image, self.tail.table(len(image)), flip, out)
-        else:
-            out.copy_(self.tail.image((_mirrored(image) if flip else image).unsqueeze(0))[0])
-
-    def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        dtype = like.dtype if self.tail is None else self.tail.dtype
-        return torch.empty(shape, dtype=dtype, device=like.device)
-
-
-class Resize(Transform):
-    """Resize the image.
-
-    Args:
-        size: height and width of the result in pixels. One number is the length of the shorter side; the other follows
-            from the aspect ratio. Null: the longer side gets ``max_size``.
-        interpolation: how to resize.
-        max_size: the most that the longer side may get where ``size`` is one number, which must be less than it.
-        antialias: whether to average over what a pixel covers when the image shrinks (bilinear and bicubic only).
+def resize_image(
+    image: Tensor,
+    size: Sides,
+    interpolation: Mode = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Tensor:
+    """Resize ``[..., C, H, W]``; the parameters are those of ``resize``.
 
     Raises:
-        InvalidInput: a side of the result would be less than one pixel.
+        InvalidInput: tensors cannot be resized so, or a side would have no pixel.
+        ValueError: ``size`` and ``max_size`` do not say a size.
+    """
+    return _resized(image, size, interpolation, max_size, antialias, "torchvision")
+
+
+def resize_video(
+    video: Tensor,
+    size: Sides,
+    interpolation: Mode = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Tensor:
+    """``resize_image`` for ``[..., T, C, H, W]``."""
+    return resize_image(video, size, interpolation, max_size, antialias)
+
+
+def resize_mask(
+    mask: Tensor, size: Sides, interpolation: Mode = InterpolationMode.BILINEAR, max_size: int | None = None
+) -> Tensor:
+    """``resize_image`` for ``[..., H, W]``, never blended: all modes but nearest-exact are nearest."""
+    mode = InterpolationMode(interpolation)
+    mode = mode if mode is InterpolationMode.NEAREST_EXACT else InterpolationMode.NEAREST
+    if mask.ndim < 3:
+        return resize_image(mask.unsqueeze(0), size, mode, max_size).squeeze(0)
+    return resize_image(mask, size, mode, max_size)
+
+
+def resize_bounding_boxes(
+    bounding_boxes: Tensor,
+    canvas_size: Size,
+    size: Sides,
+    max_size: int | None = None,
+    format: BoundingBoxFormat | str = BoundingBoxFormat.XYXY,
+    clamping_mode: ClampingMode = "soft",
+) -> tuple[Tensor, Size]:
+    """Where boxes ``[..., K]`` lie on the resized canvas, rotated ones clamped to it, and its size."""
+    format, new_size = BoundingBoxFormat(format), resized_size(canvas_size, size, max_size)
+    if new_size == tuple(canvas_size):
+        return bounding_boxes, canvas_size
+    ratios = _ratios(bounding_boxes, canvas_size, new_size)
+    if not is_rotated_bounding_format(format):
+        return bounding_boxes.mul(ratios.repeat(2)).to(bounding_boxes.dtype), new_size
+    corners = convert_bounding_box_format(bounding_boxes, format, BoundingBoxFormat.XYXYXYXY).reshape(-1, 8)
+    around = parallelograms_to_rectangles(corners.mul(ratios.repeat(4)))
+    clamped = clamp_bounding_boxes(around, BoundingBoxFormat.XYXYXYXY, new_size, clamping_mode)
+    converted = convert_bounding_box_format(clamped, BoundingBoxFormat.XYXYXYXY, format)
+    return converted.to(bounding_boxes.dtype).reshape(bounding_boxes.shape), new_size
+
+
+def resize_keypoints(
+    keypoints: Tensor, size: Sides, canvas_size: Size, max_size: int | None = None
+) -> tuple[Tensor, Size]:
+    """Where points ``[..., 2]`` lie on the resized canvas, and its size."""
+    new_size = resized_size(canvas_size, size, max_size)
+    if new_size == tuple(canvas_size):
+        return keypoints, canvas_size
+    return keypoints.mul(_ratios(keypoints, canvas_size, new_size)).to(keypoints.dtype), new_size
+
+
+def resize_picture(
+    picture: PIL.Image.Image,
+    size: Sides,
+    interpolation: Mode = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> PIL.Image.Image:
+    """``resize_image`` for PIL images, which Pillow always antialiases; False is warned about."""
+    if antialias is False:
+        warnings.warn("PIL images are resized with antialias always: False is ignored", stacklevel=2)
+    height, width = resized_size((picture.height, picture.width), size, max_size)
+    if (picture.height, picture.width) == (height, width):
+        return picture
+    if min(height, width) < 1:
+        raise InvalidInput(f"a PIL image cannot be resized to {height} x {width}; at least 1 x 1 is needed")
+    return picture.resize((width, height), InterpolationMode(interpolation).pillow)
+
+
+def pillow_resize_image(
+    image: Tensor,
+    size: Sides,
+    interpolation: Mode = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Tensor:
+    """``resize_image`` with Pillow's bytes."""
+    return _resized(image, size, interpolation, max_size, antialias, "pillow")
+
+
+def resizing(
+    height: int, width: int, size: Sides, max_size: int | None = None, **_others: Any
+) -> tuple[NDArray[np.float64], Size]:
+    """Where points go, and the new size; the parameters are those of ``resize``."""
+    new_size = resized_size((height, width), size, max_size)
+    return scaling(new_size[1] / width, new_size[0] / height), new_size
+
+
+def scaling(x: float, y: float) -> NDArray[np.float64]:
+    """The matrix that scales points."""
+    return np.diag([x, y, 1.0])
+
+
+@functional(
+    image=resize_image,
+    video=resize_video,
+    mask=resize_mask,
+    boxes=resize_bounding_boxes,
+    keypoints=resize_keypoints,
+    picture=resize_picture,
+    geometry=resizing,
+)
+def resize(
+    inpt: Any,
+    size: Sides,
+    interpolation: Mode = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Any:
+    """Resize.
+
+    Args:
+        inpt: what to resize.
+        size: height and width of the result in pixels. One number is the length of the shorter side; the other follows
+            from the aspect ratio. None: the longer side gets ``max_size``.
+        interpolation: how to resize; box and hamming are for PIL images, lanczos is not for floats on a GPU.
+        max_size: the most that the longer side may get where ``size`` is one number, which must be less than it.
+        antialias: whether to average over what a pixel covers when the image shrinks (bilinear, bicubic and lanczos;
+            PIL images always).
     """
 
-    def __init__(
-        self,
-        size: OptionalSize,
-        interpolation: ResizeInterpolation = "bilinear",
-        max_size: MaxSize = None,
-        antialias: OptionalFlag = True,
-    ) -> None:
-        super().__init__()
-        sides = (size,) if isinstance(size, int) else size
-        if sides is None and max_size is None:
-            raise ValueError("size is null and so is max_size; one of them is needed")
-        if sides is not None and max_size is not None:
-            _check_max_size(sides, max_size)
-        self.size = None if sides is None else tuple(sides)
-        self.interpolation = InterpolationMode(interpolation)
-        self.max_size = max_size
-        self.antialias = antialias
 
-    def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        height, width = self._sizes(frames)
-        empty = np.flatnonzero((height < 1) | (width < 1))
-        if len(empty):
-            before = f"{frames.heights[empty[0]]} x {frames.widths[empty[0]]}"
-            after = f"{height[empty[0]]} x {width[empty[0]]}"
-            raise InvalidInput(f"Resize makes {after} pixels of {before} (height x width); at least 1 x 1 is needed")
-        return ResizeTo(height, width, self.interpolation, bool(self.antialias))
-
-    def _sizes(self, frames: Frames) -> tuple[IntArray, IntArray]:
-        if self.size is not None and len(self.size) == 2:
-            return np.full(len(frames), self.size[0]), np.full(len(frames), self.size[1])
-        short, long = _short_and_long(
-            np.minimum(frames.heights, frames.widths),
-            np.maximum(frames.heights, frames.widths),
-            None if self.size is None else self.size[0],
-            self.max_size,
-        )
-        upright = frames.widths <= frames.heights
-        return np.where(upright, long, short), np.where(upright, short, long)
+@functional(
+    image=pillow_resize_image,
+    mask=resize_mask,
+    boxes=resize_bounding_boxes,
+    keypoints=resize_keypoints,
+    picture=resize_picture,
+    geometry=resizing,
+)
+def pillow_resize(
+    inpt: Any,
+    size: Sides,
+    interpolation: Mode = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Any:
+    """``resize`` with Pillow's bytes for tensors too: what pipelines with parity ``pillow`` call."""
 
 
-def _mirrored(image: Tensor) -> Tensor:
-    # torch mirrors pixels whole, in 12 us instead of 52 for 224 x 224, where it sees four dimensions
-    return image.unsqueeze(0).flip(-1).squeeze(0)
-
-
-def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+def height_and_width(size: int | Sequence[int]) -> Size:
     """A square for one number."""
     sides = (size,) if isinstance(size, int) else size
     return sides[0], sides[-1]
 
 
+def resized_size(before: Size, size: Sides, max_size: int | None = None) -> Size:
+    """Height and width of what is resized; see ``resize``.
+
+    Raises:
+        ValueError: ``size`` and ``max_size`` do not say a size.
+    """
+    sides = (size,) if isinstance(size, int) else size
+    check_max_size(sides, max_size)
+    if min(before) < 1:
+        raise InvalidInput(f"{before[0]} x {before[1]} pixels (height x width) cannot be resized")
+    height, width = resized_sizes(np.array(before[:1]), np.array(before[1:]), sides, max_size)
+    return int(height[0]), int(width[0])
+
+
+def resized_sizes(
+    heights: IntArray, widths: IntArray, size: Sequence[int | IntArray] | None, max_size: int | None = None
+) -> tuple[IntArray, IntArray]:
+    """Heights and widths ``[N]`` of what is resized; ``size`` may hold a number for each."""
+    if size is not None and len(size) == 2:
+        return np.full(len(heights), size[0]), np.full(len(heights), size[1])
+    short, long = _short_and_long(
+        np.minimum(heights, widths), np.maximum(heights, widths), None if size is None else size[0], max_size
+    )
+    upright = widths <= heights
+    return np.where(upright, long, short), np.where(upright, short, long)
+
+
+def check_max_size(size: Sequence[int] | None, max_size: int | None) -> None:
+    """Check that the two of them say a size.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if size is None:
+        if max_size is None:
+            raise ValueError("size is null and so is max_size; one of them is needed")
+        return
+    if len(size) not in (1, 2):
+        raise ValueError(f"size is {[*size]}; it is one number or two")
+    if max_size is None:
+        return
+    if len(size) == 2:
+        raise ValueError(f"max_size is {max_size} and size is {[*size]}; with max_size, size is one number or null")
+    if max_size <= size[0]:
+        raise ValueError(f"max_size is {max_size}; it must be greater than size, which is {size[0]}")
+
+
+def _resized(
+    image: Tensor, size: Sides, interpolation: Mode, max_size: int | None, antialias: bool | None, parity: Parity
+) -> Tensor:
+    if image.ndim < 3:
+        raise InvalidInput(f"an image has at least 3 dimensions, [..., C, H, W]; this has the shape {[*image.shape]}")
+    new_size = resized_size((image.shape[-2], image.shape[-1]), size, max_size)
+    return resample_image(image, new_size, InterpolationMode(interpolation), bool(antialias), parity)
+
+
 def _short_and_long(
-    short: IntArray, long: IntArray, wanted: int | None, max_size: int | None
+    short: IntArray, long: IntArray, wanted: int | IntArray | None, max_size: int | None
 ) -> tuple[IntArray, IntArray]:
     if wanted is None:
-        assert max_size is not None  # checked by Resize
+        assert max_size is not None  # see check_max_size
         return _truncated(max_size * short / long), np.full(len(short), max_size)
     new_long = _truncated(wanted * long / short)
     new_short = np.full(len(short), wanted)
@@ -193,8 +282,6 @@ def _truncated(values: NDArray[np.float64]) -> IntArray:
     return values.astype(np.int64)
 
 
-def _check_max_size(sides: Sequence[int], max_size: int) -> None:
-    if len(sides) == 2:
-        raise ValueError(f"max_size is {max_size} and size is {[*sides]}; with max_size, size is one number or null")
-    if max_size <= sides[0]:
-        raise ValueError(f"max_size is {max_size}; it must be greater than size, which is {sides[0]}")
+def _ratios(coordinates: Tensor, before: Size, after: Size) -> Tensor:
+    """What to multiply x and y with, ``[2]``, in the default dtype, as torchvision's."""
+    return torch.tensor([after[1] / before[1], after[0] / before[0]], device=coordinates.device)

@@ -1,0 +1,222 @@
+"""Cut out the four corners and the middle, of the image alone or of its mirror image too."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import PIL.Image
+import torch
+from torch import Tensor
+
+from augserve_pipelines.dispatch import Call, functional
+from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames
+from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.ops import Op
+from augserve_pipelines.parameters import Flag, Size
+from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.transforms.center_crop import center_crop_image, center_crop_picture
+from augserve_pipelines.transforms.crop import crop_image, crop_picture
+from augserve_pipelines.transforms.flip import horizontal_flip, vertical_flip
+from augserve_pipelines.transforms.resize import height_and_width
+from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints, Mask
+
+__all__ = [
+    "FiveCrop",
+    "FiveCrops",
+    "TenCrop",
+    "TenCrops",
+    "five_crop",
+    "five_crop_image",
+    "five_crop_picture",
+    "five_crop_video",
+    "ten_crop",
+    "ten_crop_image",
+    "ten_crop_picture",
+    "ten_crop_video",
+]
+
+P = TypeVar("P", Tensor, PIL.Image.Image)
+Sides = int | Sequence[int]
+
+
+def five_crop_image(image: Tensor, size: Sides) -> tuple[Tensor, ...]:
+    """The corners and the middle of ``[..., C, H, W]``, in the order of ``five_crop``.
+
+    Raises:
+        InvalidInput: the image is smaller than that.
+    """
+    corners = [crop_image(image, *window) for window in _corners(size, (image.shape[-2], image.shape[-1]))]
+    return (*corners, center_crop_image(image, size))
+
+
+def five_crop_video(video: Tensor, size: Sides) -> tuple[Tensor, ...]:
+    """``five_crop_image`` for ``[..., T, C, H, W]``."""
+    return five_crop_image(video, size)
+
+
+def five_crop_picture(picture: PIL.Image.Image, size: Sides) -> tuple[PIL.Image.Image, ...]:
+    """``five_crop_image`` for PIL images."""
+    corners = [crop_picture(picture, *window) for window in _corners(size, (picture.height, picture.width))]
+    return (*corners, center_crop_picture(picture, size))
+
+
+def ten_crop_image(image: Tensor, size: Sides, vertical_flip: bool = False) -> tuple[Tensor, ...]:
+    """``five_crop_image`` of ``[..., C, H, W]``, then of its mirror image; see ``ten_crop``."""
+    return (*five_crop_image(image, size), *five_crop_image(_flipped(image, vertical_flip), size))
+
+
+def ten_crop_video(video: Tensor, size: Sides, vertical_flip: bool = False) -> tuple[Tensor, ...]:
+    """``ten_crop_image`` for ``[..., T, C, H, W]``."""
+    return ten_crop_image(video, size, vertical_flip)
+
+
+def ten_crop_picture(picture: PIL.Image.Image, size: Sides, vertical_flip: bool = False) -> tuple[PIL.Image.Image, ...]:
+    """``ten_crop_image`` for PIL images."""
+    return (*five_crop_picture(picture, size), *five_crop_picture(_flipped(picture, vertical_flip), size))
+
+
+@functional(image=five_crop_image, video=five_crop_video, picture=five_crop_picture)
+def five_crop(inpt: Any, size: Sides) -> Any:
+    """The upper left, upper right, lower left and lower right corner and the middle, as a tuple.
+
+    Args:
+        inpt: what to cut them from.
+        size: height and width of each in pixels; one number gives squares.
+    """
+
+
+@functional(image=ten_crop_image, video=ten_crop_video, picture=ten_crop_picture)
+def ten_crop(inpt: Any, size: Sides, vertical_flip: bool = False) -> Any:
+    """What ``five_crop`` gives, then what it gives of the mirror image, as one tuple.
+
+    Args:
+        inpt: what to cut them from.
+        size: height and width of each in pixels; one number gives squares.
+        vertical_flip: whether to mirror top to bottom, not left to right.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class FiveCrops(Op):
+    """Cut out the corners and the middle: a tuple of a leaf, one more dimension of pixels."""
+
+    height: int
+    width: int
+
+    def frames(self, frames: Frames) -> Frames:
+        return frames.resized(self.height, self.width).led(5)
+
+    def image(self, x: Tensor) -> Tensor:
+        return torch.stack(five_crop_image(x, (self.height, self.width)), -4)
+
+    def calls(self) -> Iterator[Call]:
+        yield Call(five_crop, {"size": [self.height, self.width]})
+
+
+@dataclass(frozen=True, slots=True)
+class TenCrops(Op):
+    """Cut out the corners and the middle, and those of the mirror image."""
+
+    height: int
+    width: int
+    vertical_flip: bool
+
+    def frames(self, frames: Frames) -> Frames:
+        return frames.resized(self.height, self.width).led(10)
+
+    def image(self, x: Tensor) -> Tensor:
+        return torch.stack(ten_crop_image(x, (self.height, self.width), self.vertical_flip), -4)
+
+    def calls(self) -> Iterator[Call]:
+        yield Call(ten_crop, {"size": [self.height, self.width], "vertical_flip": self.vertical_flip})
+
+
+class FiveCrop(Transform):
+    """Cut out the four corners and the middle.
+
+    Eagerly the image becomes a tuple: upper left, upper right, lower left, lower right, middle. In a pipeline they lie
+    along one more dimension, in front of the channels. Key points stay as they are, with a warning.
+
+    Draws: nothing.
+
+    Args:
+        size: height and width of each crop in pixels; one number gives squares.
+
+    Raises:
+        TypeError: the sample has boxes or masks.
+        InvalidInput: the image is smaller than the crops.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = height_and_width(size)
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        _check(self, self.size, frames)
+        return FiveCrops(*self.size)
+
+
+class TenCrop(Transform):
+    """Cut out the four corners and the middle, and those of the mirror image.
+
+    Eagerly the image becomes a tuple: upper left, upper right, lower left, lower right, middle; then the same of the
+    mirror image. In a pipeline they lie along one more dimension, in front of the channels. Key points stay as they
+    are, with a warning.
+
+    Draws: nothing.
+
+    Args:
+        size: height and width of each crop in pixels; one number gives squares.
+        vertical_flip: whether to mirror top to bottom, not left to right.
+
+    Raises:
+        TypeError: the sample has boxes or masks.
+        InvalidInput: the image is smaller than the crops.
+    """
+
+    def __init__(self, size: Size, vertical_flip: Flag = False) -> None:
+        super().__init__()
+        self.size = height_and_width(size)
+        self.vertical_flip = vertical_flip
+
+    def draw(self, lanes: Lanes, frames: Frames) -> Op:
+        _check(self, self.size, frames)
+        return TenCrops(*self.size, self.vertical_flip)
+
+
+def _check(transform: Transform, size: tuple[int, int], frames: Frames) -> None:
+    name, images = type(transform).__name__, frames.imaged()
+    kinds = set() if frames.samples is None else {kind for sample in frames.samples for kind in sample.kinds()}
+    if kinds & {BoundingBoxes, Mask}:
+        raise TypeError(f"{name} does not act on boxes and masks: a sample of an image and labels is needed")
+    if KeyPoints in kinds:
+        warnings.warn(f"{name} leaves key points as they are: they do not fit the crops", stacklevel=2)
+    small = (images.heights < size[0]) | (images.widths < size[1])
+    if small.any():
+        row = int(small.argmax())
+        raise InvalidInput(_too_small(size, (int(images.heights[row]), int(images.widths[row]))))
+
+
+def _corners(size: Sides, image_size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    height, width = height_and_width(size)
+    last_top, last_left = image_size[0] - height, image_size[1] - width
+    if last_top < 0 or last_left < 0:
+        raise InvalidInput(_too_small((height, width), image_size))
+    return [(top, left, height, width) for top in (0, last_top) for left in (0, last_left)]
+
+
+def _too_small(size: tuple[int, int], image_size: tuple[int, int]) -> str:
+    return (
+        f"crops of {size[0]} x {size[1]} pixels (height x width) cannot be cut from {image_size[0]} x {image_size[1]}: "
+        "a larger image is needed"
+    )
+
+
+def _flipped(image: P, vertically: bool) -> P:
+    flip = vertical_flip if vertically else horizontal_flip
+    flipped: P = flip(image)
+    return flipped

@@ -1,0 +1,94 @@
+"""The one op that a crop, a resize, a crop of that and a flip are fused into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.frames import Frames, IntArray
+from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.kernels.lookup import lookup_image
+from augserve_pipelines.kernels.resample import Parity, resample_image
+from augserve_pipelines.ops import BoolArray, Op
+from augserve_pipelines.transforms.normalize import Finish
+
+__all__ = ["Resample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resample(Op):
+    """Cut ``source`` out, resize that to ``size``, cut ``target`` out of it, mirror it: in one step.
+
+    Windows are (top, left, height, width) in pixels and lie inside what they are cut from.
+    """
+
+    source: IntArray  # [N, 4]
+    size: IntArray  # [N, 2]
+    target: IntArray  # [N, 4]
+    flip: BoolArray  # [N]
+    interpolation: InterpolationMode
+    antialias: bool
+    parity: Parity = "torchvision"
+    tail: Finish | None = None  # what becomes of the bytes
+
+    def frames(self, frames: Frames) -> Frames:
+        resized = frames.resized(self.target[:, 2], self.target[:, 3])
+        return resized if self.tail is None else self.tail.frames(resized)
+
+    def image(self, x: Tensor) -> Tensor:
+        out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))
+        self._resample(x, out)
+        return out
+
+    def run(self, batch: Batch) -> Batch:
+        """Samples of any sizes, straight into one dense block for each size of result."""
+        images = list(batch)
+        groups: dict[object, list[int]] = {}
+        for row, (image, size) in enumerate(zip(images, self.target[:, 2:].tolist(), strict=True)):
+            groups.setdefault((*image.shape[:-2], *size, image.dtype, image.device), []).append(row)
+        return Batch([self._block(rows, images) for rows in groups.values()])
+
+    def run_into(self, batch: Batch, out: Tensor) -> None:
+        self._resample(list(batch), out)
+
+    def _block(self, rows: list[int], images: list[Tensor]) -> Block:
+        first = images[rows[0]]
+        out = self._empty(first, (len(rows), *first.shape[:-2], *self.target[rows[0], 2:].tolist()))
+        self[rows]._resample([images[row] for row in rows], out)
+        return Block(np.array(rows), out)
+
+    def _resample(self, images: Iterable[Tensor], out: Iterable[Tensor]) -> None:
+        table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
+        for image, result, source, size, target, flip in zip(images, out, *table, strict=True):
+            top, left, height, width = source
+            window = image[..., top : top + height, left : left + width]
+            resized = resample_image(window, tuple(size), self.interpolation, self.antialias, self.parity)
+            if target != [0, 0, *size]:
+                top, left, height, width = target
+                resized = resized[..., top : top + height, left : left + width]
+            self._finish(resized, flip, result)
+
+    def _finish(self, image: Tensor, flip: bool, out: Tensor) -> None:
+        if self.tail is None:
+            out.copy_(_mirrored(image) if flip else image)
+        elif image.dtype == torch.uint8 and image.ndim == 3:
+            lookup_image(image, self.tail.table(len(image)), flip, out)
+        elif image.dtype == torch.uint8:
+            for frame, result in zip(image, out, strict=True):
+                self._finish(frame, flip, result)
+        else:
+            out.copy_(self.tail.image((_mirrored(image) if flip else image).unsqueeze(0))[0])
+
+    def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        dtype = like.dtype if self.tail is None else self.tail.dtype
+        return torch.empty(shape, dtype=dtype, device=like.device)
+
+
+def _mirrored(image: Tensor) -> Tensor:
+    # torch mirrors pixels whole, in 12 us instead of 52 for 224 x 224, where it sees four dimensions
+    return image.unsqueeze(0).flip(-1).squeeze(0)
