@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import Center, Degrees, Fill, ScaleRange, Shear, Translate, WarpInterpolation
 from augserve_pipelines.transforms.base import Transform
@@ -260,6 +261,29 @@ class RandomAffine(Transform):
         scale = np.ones(len(frames), np.float32) if self.scale is None else lanes.uniform(*self.scale)
         shear = self._shear(lanes)
         return AffineMap(angle, translate, scale, shear, color, self.interpolation, self.fill, self.center)
+
+    @staticmethod
+    def get_params(
+        degrees: Sequence[float],
+        translate: Sequence[float] | None,
+        scale_ranges: Sequence[float] | None,
+        shears: Sequence[float] | None,
+        img_size: Sequence[int],
+    ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
+        """Draw the angle, the translation, the scale and the shear, from torch's global generator.
+
+        Args:
+            degrees: range of the angle.
+            translate: greatest shift as a share of the width and of the height; None is no shift.
+            scale_ranges: range of the factor; None is no scaling.
+            shears: range of the angle of shear along x, or of both; None is no shear.
+            img_size: width and height of the image.
+        """
+        width, height = img_size
+        frames = Frames.of([torch.empty(1, height, width, device="meta")])
+        drawn = RandomAffine(degrees, translate, scale_ranges, shears).draw(GlobalLane(), frames)
+        angle, shift, scale, shear = drawn.row("angle", "translate", "scale", "shear").values()
+        return angle, (shift[0], shift[1]), scale, (shear[0], shear[1])
 
     def _translate(self, lanes: Lanes, frames: Frames) -> IntArray:
         shift = np.zeros((len(frames), 2), np.int64)

@@ -17,7 +17,7 @@ from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, Deferred, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.lanes import Lanes, Stream
+from augserve_pipelines.lanes import GlobalLane, Lanes, Stream
 from augserve_pipelines.ops import BoolArray, Op, Select
 from augserve_pipelines.parameters import ErasedArea, ErasedValue, Flag, Probability, Ratio
 from augserve_pipelines.samples import Sample
@@ -161,6 +161,28 @@ class RandomErasing(RandomTransform):
         left[found] = lanes[found].integers(0, frames.widths[found] - width[found] + 1)
         erase = Erase(top[found], left[found], height[found], width[found], values)
         return erase if found.all() else Select(found, erase)
+
+    @staticmethod
+    def get_params(
+        img: Tensor, scale: Sequence[float], ratio: Sequence[float], value: Sequence[float] | None = None
+    ) -> tuple[int, int, int, int, Tensor]:
+        """Draw a rectangle and its values, from torch's global generator.
+
+        Args:
+            img: image ``[..., C, H, W]``.
+            scale: the least and the greatest area of the rectangle, as a share of the image's.
+            ratio: the least and the greatest height / width of the rectangle.
+            value: one number, or one for each channel; None is normal noise.
+
+        Returns:
+            Top, left, height and width in pixels, and the values: the whole image where no rectangle is smaller.
+        """
+        erasing = RandomErasing(1.0, scale, ratio, "random" if value is None else value)
+        drawn = erasing.draw_fired(GlobalLane(), Frames.of([img]))
+        for call in drawn.calls():
+            i, j, h, w, v = call.arguments.values()
+            return i, j, h, w, v.value() if isinstance(v, NormalNoise) else v
+        return 0, 0, img.shape[-2], img.shape[-1], img
 
     def _check_value(self, frames: Frames) -> None:
         if not frames.channels.all():

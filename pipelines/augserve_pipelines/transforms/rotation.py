@@ -15,7 +15,7 @@ from torch import Tensor
 from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import BoolArray, Chain, Op, Select, each_row
 from augserve_pipelines.parameters import Center, Degrees, Fill, Flag, WarpInterpolation
 from augserve_pipelines.transforms.affine import interval
@@ -303,6 +303,11 @@ class RandomRotation(Transform):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         angle = lanes.uniform(*self.degrees).astype(np.float64)
         return rotation(angle, frames, self.interpolation, self.fill, self.expand, self.center)
+
+    @staticmethod
+    def get_params(degrees: Sequence[float]) -> float:
+        """Draw an angle in degrees between two, from torch's global generator."""
+        return float(GlobalLane().uniform(*degrees)[0])
 
 
 def _is_exact(angle: FloatArray, frames: Frames, expand: bool, center: tuple[float, float] | None) -> BoolArray:
