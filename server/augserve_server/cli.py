@@ -156,6 +156,34 @@ def show(
 
 
 @app.command()
+def export(
+    pipeline: PipelineName,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.pt2", help="File to write.")],
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Height and width of its images.", show_default="any")
+    ] = None,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Take images of any height and width.")] = False,
+    batch: Annotated[str, typer.Option(metavar="N|dynamic", help="Images at once; dynamic is any number.")] = "dynamic",
+) -> None:
+    """Write a pipeline as a program that torch runs without augserve.
+
+    It takes a batch of images as decoded, uint8, and gives the pipeline's bytes. Pipelines that draw at random cannot
+    be exported. See docs/export.md.
+    """
+    from augserve_pipelines.exporting import described
+    from augserve_server.pipeline_export import parse_input, write_program
+    from augserve_server.pipeline_files import load_pipeline
+
+    with usage_errors(*mistakes()):
+        if dynamic and size is not None:
+            raise ValueError("--size and --dynamic exclude each other")
+        loaded = load_pipeline(pipeline)
+        takes = parse_input(size, batch, loaded.input.channels)
+        about = write_program(loaded, takes, output).about
+    print(f"{output}: {described(about['input'])} to {', '.join(map(described, about['outputs']))}")
+
+
+@app.command()
 def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATHS]", help="YAML files, and folders of them.")

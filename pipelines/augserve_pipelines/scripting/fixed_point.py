@@ -7,8 +7,6 @@ image is a product of matrices.
 import torch
 from torch import Tensor
 
-from augserve_pipelines.scripting.sizes import at_least_one
-
 __all__ = ["resize_bytes"]
 
 
@@ -66,11 +64,11 @@ def _weights(extent: int, size: int, mode: str, antialias: bool) -> Tensor:
 
 def _antialiased(extent: int, size: int, mode: str) -> Tensor:
     support = 1.0 if mode == "bilinear" else 2.0
-    scale = extent / size
-    stretch = at_least_one(scale)
+    scale = _scale(extent, size)
+    stretch = scale.clamp(min=1.0)
     centers = scale * (torch.arange(size, dtype=torch.float64) + 0.5)
     starts = torch.trunc(centers - support * stretch + 0.5).clamp(min=0.0).unsqueeze(1)
-    ends = torch.trunc(centers + support * stretch + 0.5).clamp(max=float(extent)).unsqueeze(1)
+    ends = torch.trunc(centers + support * stretch + 0.5).unsqueeze(1)
     places = torch.arange(extent, dtype=torch.float64)
     positions = (places - centers.unsqueeze(1) + 0.5) * (1.0 / stretch)
     values = _triangle(positions) if mode == "bilinear" else _keys(positions, -0.5)
@@ -80,7 +78,7 @@ def _antialiased(extent: int, size: int, mode: str) -> Tensor:
 
 def _plain(extent: int, size: int, mode: str) -> Tensor:
     """Two or four taps whatever the scale; those that fall outside are added to the border pixel."""
-    centers = extent / size * (torch.arange(size, dtype=torch.float64) + 0.5) - 0.5
+    centers = _scale(extent, size) * (torch.arange(size, dtype=torch.float64) + 0.5) - 0.5
     if mode == "bilinear":
         centers = centers.clamp(min=0.0)
     reach = 1 if mode == "bilinear" else 2
@@ -88,10 +86,15 @@ def _plain(extent: int, size: int, mode: str) -> Tensor:
     offsets = taps - centers.unsqueeze(1)
     values = _triangle(offsets) if mode == "bilinear" else _keys(offsets, -0.75)
     weights = torch.zeros(size, extent, dtype=torch.float64)
-    inside = taps.clamp(0.0, float(extent - 1)).to(torch.int64)
+    inside = taps.to(torch.int64).clamp(0, extent - 1)
     for tap in range(2 * reach):
         weights = weights.scatter_add(1, inside[:, tap : tap + 1], values[:, tap : tap + 1])
     return weights
+
+
+def _scale(extent: int, size: int) -> Tensor:
+    """A scalar, as sizes that are symbols become no floats without losing their freedom."""
+    return torch.full([], extent, dtype=torch.float64) / torch.full([], size, dtype=torch.float64)
 
 
 def _triangle(x: Tensor) -> Tensor:

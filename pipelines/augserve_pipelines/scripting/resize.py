@@ -95,5 +95,12 @@ class PillowResize(Resize):
         fewer_rows, fewer_columns = image.shape[-2] - height, image.shape[-1] - width
         if holds(fewer_rows == 0) and holds(fewer_columns == 0):
             return image
-        down_first = self.may_go_down_first and fewer_rows > 0 and fewer_rows > 2 * fewer_columns
-        return resize_bytes(image, height, width, self.mode, True, "pillow", down_first)
+        if not self.may_go_down_first or holds(fewer_rows <= 0) or holds(fewer_rows <= 2 * fewer_columns):
+            return resize_bytes(image, height, width, self.mode, True, "pillow", False)
+        down_first = resize_bytes(image, height, width, self.mode, True, "pillow", True)
+        if holds(fewer_rows > 0) and holds(fewer_rows > 2 * fewer_columns):
+            return down_first
+        across_first = resize_bytes(image, height, width, self.mode, True, "pillow", False)
+        rows, columns = torch.full([], fewer_rows), torch.full([], fewer_columns)
+        mostly_in_height = (rows > 0) & (rows > 2 * columns)
+        return torch.where(mostly_in_height.to(image.device), down_first, across_first)

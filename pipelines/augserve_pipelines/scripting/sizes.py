@@ -10,7 +10,7 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 # Functions that TorchScript compiles cannot hold comments for mypy.
 # mypy: disable-error-code="attr-defined, no-untyped-call"
 
-__all__ = ["at_least_one", "decomposes", "greatest", "half_to_even", "holds", "least", "nearest"]
+__all__ = ["decomposes", "greatest", "half_to_even", "holds", "least", "nearest"]
 
 
 def least(a: int, b: int) -> int:
@@ -33,14 +33,6 @@ def half_to_even(value: int) -> int:
     """``round(value / 2)`` in integers."""
     half = value // 2
     return half + (value % 2) * (half % 2)
-
-
-def at_least_one(value: float) -> float:
-    """The value, or 1 where it is less."""
-    if torch.jit.is_scripting():
-        return max(value, 1.0)
-    more: float = torch.sym_max(value, 1.0)
-    return more
 
 
 def nearest(value: float) -> int:

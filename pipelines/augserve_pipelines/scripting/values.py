@@ -10,7 +10,7 @@ from augserve_pipelines.scripting.dtypes import to_dtype
 from augserve_pipelines.scripting.form import Form
 from augserve_pipelines.scripting.sizes import nearest
 
-__all__ = ["Cast", "Erase", "Linear", "Normalize"]
+__all__ = ["Cast", "CastFloats", "Erase", "Linear", "Normalize"]
 
 
 class Cast(Form):
@@ -23,6 +23,17 @@ class Cast(Form):
 
     def forward(self, image: Tensor) -> Tensor:
         return to_dtype(image, self.dtype, self.scale)
+
+
+class CastFloats(Form):
+    """Cast floats to another dtype of floats; leave integers as they are."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.to(self.dtype) if image.is_floating_point() else image
 
 
 class Normalize(Form):
