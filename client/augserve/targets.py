@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,12 @@ from augserve.wire import (
     Boxes,
     KeyPoints,
     boxes_type,
-    check_format,
     check_masks,
     write_npy_header,
 )
 from augserve.wire.dtypes import ELEMENT_TYPES, flat
+
+Checked = TypeVar("Checked")
 
 _PNG_MAGIC = b"\x89PNG"
 # What Pillow holds as numbers rather than colours, and the exact element type of each.
@@ -39,19 +40,14 @@ def read_boxes(sample: Sample) -> Source:
         InvalidInput: They are no boxes of their format, or there is no such format.
     """
     format, clamping_mode = _format(sample), getattr(sample.boxes, "clamping_mode", sample.clamping_mode)
-    try:
-        check_format(format)
-        values = _rows(_array("boxes", sample.boxes, "float32"), BOX_COLUMNS[format])
-        boxes = Boxes(values, format, clamping_mode)
-    except ValueError as exc:
-        raise InvalidInput(str(exc)) from exc
-    return _npy(values, boxes_type(boxes))
+    values = _rows(_array("boxes", sample.boxes, "float32"), BOX_COLUMNS.get(format, 0))
+    return _npy(values, boxes_type(_checked(lambda: Boxes(values, format, clamping_mode))))
 
 
 def read_keypoints(sample: Sample) -> Source:
     """The keypoints of a sample that has some; raises InvalidInput where they are not [..., 2]."""
     values = _rows(_array("keypoints", sample.keypoints, "float32"), 2)
-    return _npy(_checked(lambda: KeyPoints(values).values))
+    return _npy(_checked(lambda: KeyPoints(values)).values)
 
 
 def read_labels(sample: Sample) -> Source:
@@ -98,9 +94,8 @@ def _array(name: str, values: Any, dtype_of_lists: str | None) -> NDArray[Any]:
 
 
 def _from_lists(name: str, values: Any, dtype: str | None) -> NDArray[Any]:
-    parts = (
-        [to_numpy(value) if is_tensor(value) else value for value in values] if isinstance(values, list | tuple) else []
-    )
+    items = values if isinstance(values, list | tuple) else ()
+    parts = [to_numpy(item) if is_tensor(item) else item for item in items]
     try:
         array = np.asarray(parts or values)
     except ValueError as exc:
@@ -138,7 +133,7 @@ def _mask_type(head: bytes) -> str:
     raise InvalidInput(f"masks as bytes are a PNG or an npy file, not {head!r}...")
 
 
-def _checked(check: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def _checked(check: Callable[[], Checked]) -> Checked:
     try:
         return check()
     except ValueError as exc:
