@@ -2,6 +2,8 @@
 
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.transforms.affine import RandomAffine
+from augserve_pipelines.transforms.aug_mix import AugMix
+from augserve_pipelines.transforms.auto_augment import AutoAugment, AutoAugmentPolicy
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 from augserve_pipelines.transforms.blur import GaussianBlur
 from augserve_pipelines.transforms.bounding_boxes import (
@@ -42,6 +44,7 @@ from augserve_pipelines.transforms.queries import (
     query_chw,
     query_size,
 )
+from augserve_pipelines.transforms.rand_augment import RandAugment
 from augserve_pipelines.transforms.random_crop import RandomCrop
 from augserve_pipelines.transforms.random_resized_crop import RandomResizedCrop
 from augserve_pipelines.transforms.random_sizes import RandomResize, RandomShortestSize, ScaleJitter
@@ -49,11 +52,15 @@ from augserve_pipelines.transforms.resize_to import Resize
 from augserve_pipelines.transforms.rotation import RandomRotation
 from augserve_pipelines.transforms.sharpness import RandomAdjustSharpness
 from augserve_pipelines.transforms.temporal import UniformTemporalSubsample
+from augserve_pipelines.transforms.trivial_augment import TrivialAugmentWide
 from augserve_pipelines.transforms.zoom_out import RandomZoomOut
 
 __all__ = [
     "JPEG",
     "RGB",
+    "AugMix",
+    "AutoAugment",
+    "AutoAugmentPolicy",
     "CenterCrop",
     "ClampBoundingBoxes",
     "ClampKeyPoints",
@@ -75,6 +82,7 @@ __all__ = [
     "Normalize",
     "PILToTensor",
     "Pad",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -112,6 +120,7 @@ __all__ = [
     "ToPureTensor",
     "ToTensor",
     "Transform",
+    "TrivialAugmentWide",
     "UniformTemporalSubsample",
     "check_type",
     "get_bounding_boxes",

@@ -37,7 +37,7 @@ __all__ = [
     "interval",
 ]
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 
 
 def affine_image(

@@ -40,7 +40,7 @@ from augserve_pipelines.transforms.retouch import Retouch
 
 __all__ = ["ColorJitter", "Jitter", "RandomPhotometricDistort"]
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 Limits = tuple[float, float]
 
 Factors = Annotated[NotNegativeRange, Words("two numbers [low, high]")]
