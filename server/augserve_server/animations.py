@@ -12,12 +12,12 @@ from PIL import PngImagePlugin
 from augserve_pipelines import InputRule
 from augserve_server.codecs import peek
 from augserve_server.errors import ClipTooLarge, FormatNotAllowed, ImageCorrupt, ImageTooLarge, ImageTruncated
-from augserve_server.formats import gif_palette_bytes
+from augserve_server.formats import format_of, gif_palette_bytes
 from augserve_server.headers import Header, ImageLimits
 from augserve_server.patience import Patience
 from augserve_server.picture_files import opened, stored_orientation
 from augserve_server.pixels import Pixels, convert, turn
-from augserve_server.videos import ANIMATIONS
+from augserve_server.videos import ANIMATIONS, CONTAINERS
 
 _MAX_GIF_BLOCKS: Final = 1 << 20  # of at most 255 bytes each; a walk over so many takes 0.1 s
 _ANY: Final = 1 << 62
@@ -29,9 +29,15 @@ def peek_animation(data: bytes, limits: ImageLimits, max_frames: int) -> Header:
     Raises what :func:`~augserve_server.codecs.peek` does, ``ClipTooLarge``, and ``FormatNotAllowed`` for formats that
     hold one picture.
     """
+    format = format_of(data)
+    if data and format not in ANIMATIONS:
+        found = (
+            f"a {format} file, which holds one picture"
+            if format
+            else f"of no allowed format (it begins with {data[:8].hex(' ')})"
+        )
+        raise FormatNotAllowed(found, [*ANIMATIONS, *CONTAINERS], "clip")
     header = peek(data, replace(limits, max_frames=_ANY))
-    if header.format not in ANIMATIONS:
-        raise FormatNotAllowed(f"a {header.format} file, which holds one picture", [*ANIMATIONS, "video"], "clip")
     if header.format == "GIF":
         header = replace(header, frames=_count_gif_frames(data, header))
     if header.frames > max_frames:

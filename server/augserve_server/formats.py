@@ -35,16 +35,21 @@ def peek(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
         raise EmptyBody
     if len(data) > limits.max_bytes:
         raise ImageTooLarge("bytes", len(data), limits.max_bytes)
-    for name, format in FORMATS.items():
-        if format.matches(data):
-            header, cut_off = _read(name, data)
-            if header.pixels < 1:
-                raise ImageCorrupt(name, f"it is {header.width} x {header.height} pixels")
-            limits.check(header)
-            if cut_off:
-                raise ImageTruncated(name)
-            return header
-    raise FormatNotAllowed(f"of no allowed format (it begins with {data[:8].hex(' ')})", list(FORMATS))
+    name = format_of(data)
+    if name is None:
+        raise FormatNotAllowed(f"of no allowed format (it begins with {data[:8].hex(' ')})", list(FORMATS))
+    header, cut_off = _read(name, data)
+    if header.pixels < 1:
+        raise ImageCorrupt(name, f"it is {header.width} x {header.height} pixels")
+    limits.check(header)
+    if cut_off:
+        raise ImageTruncated(name)
+    return header
+
+
+def format_of(data: bytes) -> str | None:
+    """The name of the format that the first bytes are of, or None."""
+    return next((name for name, format in FORMATS.items() if format.matches(data)), None)
 
 
 def _read(name: str, data: bytes) -> tuple[Header, bool]:

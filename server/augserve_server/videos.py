@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ANIMATIONS: Final = ("GIF", "WebP", "PNG", "AVIF")
 """The image formats that can hold a clip."""
 
+CONTAINERS: Final = {"MP4": "mov", "Matroska": "matroska", "AVI": "avi"}
+"""The containers that are taken, as people call them and as FFmpeg does. MOV is read as MP4, WebM as Matroska."""
+
 CODECS: Final = (
     *("h264", "hevc", "vp8", "vp9", "libdav1d", "av1"),
     *("mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "ffv1", "prores", "rawvideo"),
@@ -54,9 +57,6 @@ def video_format(data: bytes) -> str | None:
     if data.startswith(b"\x1aE\xdf\xa3"):
         return "Matroska"
     return "AVI" if data.startswith(b"RIFF") and data[8:12] == b"AVI " else None
-
-
-_DEMUXERS: Final = {"MP4": "mov", "Matroska": "matroska", "AVI": "avi"}
 
 
 def peek_video(data: bytes, limits: ImageLimits, max_frames: int, patience: Patience) -> VideoHeader:
@@ -140,7 +140,7 @@ def _opened(data: bytes, format: str, limits: ImageLimits) -> Iterator[tuple[Inp
         raise FormatNotAllowed(found, ANIMATIONS, "clip") from exc
     options = {"codec_whitelist": ",".join(CODECS), "max_pixels": str(limits.max_pixels), "threads": "1"}
     try:
-        with av.open(BytesIO(data), "r", _DEMUXERS[format], options=options, io_open=_refuse) as container:
+        with av.open(BytesIO(data), "r", CONTAINERS[format], options=options, io_open=_refuse) as container:
             yield container, _video_of(container, format)
     except ServiceError:
         raise

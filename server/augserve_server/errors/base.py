@@ -40,6 +40,7 @@ class ServiceError(Exception):
         """
         if self.members.get("field") in ("image", "body"):
             self.detail = f"{place}: {self.detail}"
+            self.args = (self.detail,)
             self.members["field"] = field
         return self
 
