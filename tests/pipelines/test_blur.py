@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from functionals import assert_call_parity, assert_functional_parity
+from targets import assert_target_parity
 
 from augserve_pipelines.errors import InvalidInput
-from augserve_pipelines.transforms.blur import GaussianBlur, gaussian_blur_image
+from augserve_pipelines.transforms.blur import GaussianBlur, gaussian_blur, gaussian_blur_image
+from factories import make_picture
 from oracle import tv_functional, v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, make_images
 
@@ -72,3 +75,36 @@ def test_an_image_smaller_than_half_the_kernel_is_refused():
     message = "GaussianBlur.kernel_size 9 is too large for an image of height 4: more than 4 pixels are needed"
     with pytest.raises(InvalidInput, match=message):
         GaussianBlur(9)(images[0])
+
+
+def test_every_kind_of_input_matches():
+    assert_target_parity(GaussianBlur((5, 3)), v2.GaussianBlur((5, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "sigma"), [(3, None), ([3, 5], 1), ([1, 1], [2.0]), ([5, 3], [0.3, 2.0]), ([9, 9], 0.5)]
+)
+def test_the_functional_matches(kernel_size, sigma):
+    assert_functional_parity(gaussian_blur, tv_functional.gaussian_blur, kernel_size, sigma)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "sigma"),
+    [
+        (2, None),
+        ([3, 4], 1.0),
+        (-1, 1.0),
+        ([3, 3, 3], 1.0),
+        ([3], 1.0),
+        (3, 0.0),
+        (3, [1.0, -1.0]),
+        (3, [1.0, 1.0, 1.0]),
+    ],
+)
+def test_what_the_functional_refuses_is_refused(kernel_size, sigma):
+    assert_call_parity(gaussian_blur, tv_functional.gaussian_blur, torch.zeros(3, 8, 8), kernel_size, sigma)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "CMYK", "HSV", "P", "1", "I", "F", "I;16"])
+def test_other_modes_of_pictures_give_the_same_or_fail_there_too(mode):
+    assert_call_parity(gaussian_blur, tv_functional.gaussian_blur, make_picture(size=(7, 13), mode=mode), [3, 5], 0.8)

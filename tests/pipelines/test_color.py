@@ -1,17 +1,22 @@
-"""ColorJitter and the adjustments it is made of, against torchvision."""
+"""ColorJitter, RandomPhotometricDistort and the adjustments they are made of, against torchvision."""
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from targets import assert_eager_target_parity, assert_target_parity, make_boxes, make_picture_structure
 
+from augserve_pipelines import Pipeline
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.kernels.color import shift_hue_reference
+from augserve_pipelines.records import Record
 from augserve_pipelines.transforms.adjust import (
     adjust_brightness_image,
     adjust_contrast_image,
     adjust_hue_image,
     adjust_saturation_image,
 )
-from augserve_pipelines.transforms.color import ColorJitter
+from augserve_pipelines.transforms.color import ColorJitter, RandomPhotometricDistort
 from oracle import tv_functional, v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
 
@@ -133,3 +138,66 @@ def test_values_beside_full_vectors_round_as_torch_rounds_them(copies):
     image = torch.tensor(TELLING_BYTES * copies, dtype=torch.uint8).view(1, 1, -1)
     expected = tv_functional.adjust_contrast_image(image, TELLING_FACTOR)
     assert_same(adjust_contrast_image(image, TELLING_FACTOR), expected, f"{copies} copies")
+
+
+def test_every_kind_of_input_matches():
+    assert_target_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL))
+    assert_target_parity(RandomPhotometricDistort(), v2.RandomPhotometricDistort())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "HSV", "LA", "I", "F", "1", "P"])
+def test_other_modes_of_pictures_match(mode):
+    structure = make_picture_structure((7, 13), mode)
+    for seed in range(4):
+        assert_eager_target_parity(ColorJitter(**ALL), v2.ColorJitter(**ALL), structure, seed)
+        ours, theirs = RandomPhotometricDistort(p=0.9), v2.RandomPhotometricDistort(p=0.9)
+        assert_eager_target_parity(ours, theirs, structure, seed)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+def test_distortion_matches(p, dtype):
+    images = make_images(dtype)[::2] + make_images(dtype, channels=1)[::4]
+    assert_parity(RandomPhotometricDistort(p=p), v2.RandomPhotometricDistort(p=p), images, SEEDS[:12])
+
+
+def ranges(low, high):
+    numbers = st.floats(low, high, width=32)
+    return st.tuples(numbers, numbers).map(sorted).map(tuple)
+
+
+@settings(max_examples=12)
+@given(ranges(0, 2), ranges(0, 3), ranges(0, 3), ranges(-0.5, 0.5), st.floats(0, 1))
+def test_any_distortion_matches(brightness, contrast, saturation, hue, p):
+    arguments = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue, "p": p}
+    images = make_images(sizes=[(1, 1), (7, 13), (20, 30)])
+    assert_parity(RandomPhotometricDistort(**arguments), v2.RandomPhotometricDistort(**arguments), images, SEEDS[:3])
+
+
+def test_distortion_of_other_floats_matches():
+    for dtype in (torch.float64, torch.float16):
+        images = make_images(dtype, sizes=[(7, 13), (33, 30)])
+        assert_parity(RandomPhotometricDistort(), v2.RandomPhotometricDistort(), images, SEEDS[:6])
+
+
+def test_distortion_takes_other_channels_where_only_their_order_changes():
+    images = [torch.arange(channels).view(-1, 1, 1).expand(-1, 3, 3).byte() for channels in (2, 3, 4, 5)]
+    assert_parity(RandomPhotometricDistort(p=0.2), v2.RandomPhotometricDistort(p=0.2), images)
+
+
+def test_distortion_needs_an_image():
+    ours, theirs = RandomPhotometricDistort(), v2.RandomPhotometricDistort()
+    assert isinstance(assert_eager_target_parity(ours, theirs, [make_boxes((8, 8))]), TypeError)
+
+
+def test_a_record_lists_the_adjustments_in_their_order():
+    image = make_images(sizes=[(20, 30)])[0]
+    for step in (ColorJitter(**ALL), RandomPhotometricDistort(p=0.8)):
+        for seed in range(6):
+            result = Pipeline([step])([image], [seed], records=True)
+            record = Record.from_json(result.records[0].to_json())
+            replayed = image
+            for call in record.calls:
+                replayed = getattr(tv_functional, call.functional.name)(replayed, *call.arguments.values())
+            assert_same(result[0], replayed, f"{[call.functional.name for call in record.calls]}")
+            assert_same(record.replay(image), result[0], "replayed")

@@ -1,13 +1,23 @@
-"""Grayscale and RandomGrayscale against torchvision."""
+"""Grayscale, RandomGrayscale and RGB against torchvision."""
 
 import pytest
 import torch
+from functionals import assert_call_parity, make_leaves
+from targets import assert_eager_target_parity, assert_target_parity, make_boxes, make_picture_structure
 
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.transforms.grayscale import Grayscale, RandomGrayscale, rgb_to_grayscale_image
-from oracle import tv_functional, v2
+from augserve_pipelines.transforms.grayscale import (
+    RGB,
+    Grayscale,
+    RandomGrayscale,
+    grayscale_to_rgb,
+    rgb_to_grayscale,
+    rgb_to_grayscale_image,
+)
+from factories import make_image
+from oracle import tv_functional, tv_tensors, v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
 
 DTYPES = (torch.uint8, torch.float32)
@@ -66,3 +76,52 @@ def test_other_numbers_of_channels_are_refused_where_it_fires(channels):
     assert_parity(RandomGrayscale(0.5), v2.RandomGrayscale(0.5), [image], SEEDS[:8])
     with pytest.raises(InvalidInput, match=f"Grayscale takes images of 1 or 3 channels; got one of {channels}"):
         Grayscale()(image)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rgb_matches(dtype):
+    images = make_images(dtype, channels=1)[::3] + make_images(dtype)[::4]
+    images.append(torch.cat([images[-1], images[-1][:1]]))
+    assert_parity(RGB(), v2.RGB(), images, SEEDS[:2])
+
+
+def test_two_channels_cannot_become_three():
+    assert_parity(RGB(), v2.RGB(), [torch.zeros(2, 4, 4)], SEEDS[:2])
+    with pytest.raises(InvalidInput, match="RGB takes images of 1 channel, or of 3 and more; got one of 2"):
+        RGB()(torch.zeros(2, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (Grayscale(1), v2.Grayscale(1)),
+        (Grayscale(3), v2.Grayscale(3)),
+        (RandomGrayscale(0.5), v2.RandomGrayscale(0.5)),
+        (RGB(), v2.RGB()),
+    ],
+)
+def test_every_kind_of_input_matches_and_videos_stay(ours, theirs):
+    assert_target_parity(ours, theirs)
+    gray = {"image": tv_tensors.Image(make_image((8, 9), channels=1)), "boxes": make_boxes((8, 9))}
+    clip = {"clip": tv_tensors.Video(make_image((8, 9), channels=1).unsqueeze(0))}
+    assert_target_parity(ours, theirs, [gray, clip, (gray, {"points": make_boxes((8, 9))})], SEEDS[:3])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "HSV", "LA", "I", "F", "1", "P"])
+def test_other_modes_of_pictures_match(mode):
+    structure = make_picture_structure((7, 13), mode)
+    for ours, theirs in ((Grayscale(1), v2.Grayscale(1)), (Grayscale(3), v2.Grayscale(3)), (RGB(), v2.RGB())):
+        assert_eager_target_parity(ours, theirs, structure)
+    for seed in range(3):
+        assert_eager_target_parity(RandomGrayscale(0.5), v2.RandomGrayscale(0.5), structure, seed)
+
+
+def test_the_functionals_match():
+    for leaf in make_leaves((*DTYPES, torch.int16, torch.float16), (1, 3), ("RGB", "L"), [(1, 1), (7, 13)]):
+        for channels in (1, 3, 2):
+            assert_call_parity(rgb_to_grayscale, tv_functional.rgb_to_grayscale, leaf, channels)
+        assert_call_parity(grayscale_to_rgb, tv_functional.grayscale_to_rgb, leaf)
+    for shape in ((0, 3, 4, 4), (3, 0, 4), (1, 4, 0), (2, 4, 4), (4, 4, 4)):
+        for image in (torch.zeros(shape), torch.zeros(shape, dtype=torch.uint8)):
+            assert_call_parity(rgb_to_grayscale, tv_functional.rgb_to_grayscale, image, 1)
+            assert_call_parity(grayscale_to_rgb, tv_functional.grayscale_to_rgb, image)

@@ -2,15 +2,21 @@
 
 import pytest
 import torch
+from functionals import MODES, assert_call_parity, assert_functional_parity
+from targets import assert_target_parity
 
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.transforms.pointwise import (
     RandomInvert,
     RandomPosterize,
     RandomSolarize,
+    invert,
+    posterize,
     posterize_image,
+    solarize,
     solarize_image,
 )
+from factories import make_picture
 from oracle import tv_functional, v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, make_images
 
@@ -76,3 +82,33 @@ def test_the_input_is_left_alone():
         for transform in (RandomInvert(1.0), RandomPosterize(2, p=1.0), RandomSolarize(0.5, p=1.0)):
             transform(image)
         assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (RandomInvert(0.5), v2.RandomInvert(0.5)),
+        (RandomPosterize(3, 0.5), v2.RandomPosterize(3, 0.5)),
+        (RandomSolarize(0.4, 0.5), v2.RandomSolarize(0.4, 0.5)),
+        (RandomSolarize(99.5, 1.0), v2.RandomSolarize(99.5, 1.0)),
+    ],
+)
+def test_every_kind_of_input_matches(ours, theirs):
+    assert_target_parity(ours, theirs)
+
+
+def test_the_functionals_match():
+    assert_functional_parity(invert, tv_functional.invert, channels=(1, 3))
+    for bits in (0, 1, 7, 8, -1, 9):
+        modes = MODES if 0 <= bits <= 8 else ()
+        assert_functional_parity(posterize, tv_functional.posterize, bits, modes=modes, sizes=((7, 13),))
+    for threshold in (-1.0, 0, 0.5, 1.0, 77, 255, 255.5):
+        assert_functional_parity(solarize, tv_functional.solarize, threshold, sizes=((7, 13),))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "CMYK", "P", "1", "I", "F"])
+def test_other_modes_of_pictures_give_the_same_or_fail_there_too(mode):
+    picture = make_picture(size=(7, 13), mode=mode)
+    assert_call_parity(invert, tv_functional.invert, picture)
+    assert_call_parity(posterize, tv_functional.posterize, picture, 3)
+    assert_call_parity(solarize, tv_functional.solarize, picture, 99.5)

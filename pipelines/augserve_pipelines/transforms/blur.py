@@ -125,8 +125,8 @@ def _checked_sizes(kernel_size: int | Sequence[int]) -> tuple[int, int]:
 
 def _checked_sigmas(sigma: float | Sequence[float]) -> tuple[float, float]:
     sigmas = _pair(sigma)
-    if min(sigmas) <= 0:
-        raise ValueError(f"sigma is {shown(sigma)}; numbers greater than 0 are needed")
+    if min(sigmas) <= 0 or (isinstance(sigma, Sequence) and len(sigma) > 2):
+        raise ValueError(f"sigma is {shown(sigma)}; a number greater than 0, or two of them, is needed")
     return sigmas
 
 

@@ -19,7 +19,7 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op, Select
 from augserve_pipelines.parameters import Channels, Probability
 from augserve_pipelines.transforms.base import RandomTransform, Transform
-from augserve_pipelines.transforms.channels import check_channels, check_gray_or_rgb
+from augserve_pipelines.transforms.channels import check_channels, check_gray_or_rgb, tensors
 
 __all__ = [
     "RGB",
@@ -186,7 +186,7 @@ class RGB(Transform):
         return _but_for_videos(frames, self._rgb)
 
     def _rgb(self, frames: Frames) -> Op:
-        if (frames.channels == 2).any():
+        if (frames.channels[tensors(frames)] == 2).any():
             raise InvalidInput("RGB takes images of 1 channel, or of 3 and more; got one of 2")
         return ToRgb()
 
