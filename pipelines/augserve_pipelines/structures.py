@@ -20,7 +20,7 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.plan import Plan
 from augserve_pipelines.records import Record
 from augserve_pipelines.samples import Pending, Sample, size_of
-from augserve_pipelines.transforms.kinds import to_image
+from augserve_pipelines.transforms.pictures import to_image
 from augserve_pipelines.tv_tensors import Image, Mask, Video
 from augserve_pipelines.tv_tensors.interop import kind_of, like
 

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from augserve_pipelines import InvalidInput, Pipeline, transforms, tv_tensors
 from augserve_pipelines.definition import loads
 from augserve_pipelines.frames import Frames
-from augserve_pipelines.transforms.kinds import pil_to_tensor, to_image, to_pil_image, to_tensor
+from augserve_pipelines.transforms.pictures import pil_to_tensor, to_image, to_pil_image, to_tensor
 from factories import make_image, make_noise, make_picture
 from oracle import tv_functional, v2
 from oracle import tv_tensors as theirs

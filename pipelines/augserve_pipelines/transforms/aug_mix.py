@@ -31,7 +31,7 @@ from augserve_pipelines.transforms.augmentation_space import (
     has_magnitude,
 )
 from augserve_pipelines.transforms.fill import image_color
-from augserve_pipelines.transforms.kinds import pil_to_tensor, to_pil_image
+from augserve_pipelines.transforms.pictures import pil_to_tensor, to_pil_image
 
 __all__ = ["AugMix", "Mixture", "mix_chains", "mix_chains_image"]
 

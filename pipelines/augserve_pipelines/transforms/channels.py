@@ -19,7 +19,7 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.samples import Pending, Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.kinds import pil_to_tensor, to_pil_image
+from augserve_pipelines.transforms.pictures import pil_to_tensor, to_pil_image
 from augserve_pipelines.tv_tensors import Mask
 
 __all__ = [

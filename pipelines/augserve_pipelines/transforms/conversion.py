@@ -17,8 +17,9 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import NOTHING, Chain, Op, Select
 from augserve_pipelines.parameters import Dtype, DtypeOrMapping, Flag, for_kind
-from augserve_pipelines.samples import PICTURES, Pending, Sample
+from augserve_pipelines.samples import Pending, Sample
 from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.transforms.fill import pixel_kinds
 from augserve_pipelines.tv_tensors import Image, Video
 from augserve_pipelines.tv_tensors.interop import kind_of
 
@@ -29,7 +30,6 @@ __all__ = [
     "ConvertImageDtype",
     "ToDtype",
     "convert_image_dtype",
-    "kinds_of_images",
     "max_value",
     "to_dtype",
     "to_dtype_image",
@@ -181,10 +181,11 @@ class ToDtype(Transform):
         return CastKinds(tuple(by_dtype.items()), self.scale, self._pixels(frames))
 
     def _pixels(self, frames: Frames) -> Op:
-        kinds = kinds_of_images(frames)
+        kinds = pixel_kinds(frames)
         if frames.samples is None and isinstance(self.dtype, Mapping) and Tensor not in self.dtype:
             kinds = [Image if Image in self.dtype else Tensor] * len(frames)
-        wanted = [self._dtype_of(kind) if kind in IMAGES else None for kind in kinds]
+        imaged = zip(kinds, frames.channels.tolist(), strict=True)
+        wanted = [self._dtype_of(kind) if channels and kind in IMAGES else None for kind, channels in imaged]
         ops: list[Op] = []
         for dtype in {dtype for dtype in wanted if dtype is not None}:
             rows = np.array([own is dtype for own in wanted], bool)
@@ -234,13 +235,6 @@ def _cast_of_pixels(frames: Frames, dtype: torch.dtype, scale: bool) -> Op:
 
 def _kinds_of(dtype: torch.dtype, mapping: Mapping[Any, torch.dtype | None]) -> tuple[type, ...]:
     return tuple(kind for kind in TENSORS if for_kind(mapping, kind) is dtype)
-
-
-def kinds_of_images(frames: Frames) -> list[type]:
-    """The kind of each sample's image; ``object`` where it has none."""
-    if frames.samples is None:
-        return [Tensor] * len(frames)
-    return [next((kind for kind in _kinds_in(one) if kind in (Tensor, *PICTURES)), object) for one in frames.samples]
 
 
 def _kinds_in(sample: Sample) -> list[type]:

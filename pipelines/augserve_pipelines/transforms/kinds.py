@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as Picture
 from torch import Tensor
 
@@ -21,11 +19,20 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import NOTHING, Op, Select
 from augserve_pipelines.samples import PICTURES, Pending, Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.conversion import CastTo, kinds_of_images
-from augserve_pipelines.transforms.pictures import picture_of
+from augserve_pipelines.transforms.conversion import CastTo
+from augserve_pipelines.transforms.fill import pixel_kinds
+from augserve_pipelines.transforms.pictures import (
+    bytes_to_floats_image,
+    deprecated,
+    floats_to_bytes_image,
+    picture_of,
+    pil_to_tensor,
+    tensor_of,
+    to_image,
+    to_pil_image,
+)
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTensor, Video
 from augserve_pipelines.tv_tensors.interop import kind_of
-from augserve_pipelines.tv_tensors.picture import pil_to_tensor as pixels_of
 
 __all__ = [
     "AsImage",
@@ -40,88 +47,11 @@ __all__ = [
     "ToTensor",
     "bytes_to_floats",
     "floats_to_bytes",
-    "pil_to_tensor",
-    "to_image",
-    "to_pil_image",
-    "to_tensor",
 ]
 
 Mode = Annotated[str | None, Words("the name of a PIL mode, or null", example="RGB")]
-Array = NDArray[Any]
 ARRAYS: tuple[type, ...] = (Tensor, Image, np.ndarray)
 MARKED = (Image, Video, Mask, BoundingBoxes, KeyPoints, TVTensor)
-
-
-def pil_to_tensor(pic: Any) -> Tensor:
-    """The pixels of a PIL image, ``[C, H, W]``, in the dtype that Pillow gives them: no value changes.
-
-    Raises:
-        TypeError: it is no PIL image.
-    """
-    if not isinstance(pic, Picture.Image):
-        raise TypeError(f"pil_to_tensor takes a PIL image, got {type(pic).__name__}")
-    return pixels_of(pic)
-
-
-def to_image(inpt: Tensor | Picture.Image | Array) -> Image:
-    """A tensor, a PIL image or an array ``[H, W, C]`` or ``[H, W]`` as an Image ``[C, H, W]``: no value changes.
-
-    Raises:
-        TypeError: it is none of these.
-        InvalidInput: the array has another number of dimensions.
-    """
-    if isinstance(inpt, np.ndarray):
-        return Image(_channels_first(inpt))
-    if isinstance(inpt, Picture.Image):
-        return Image(pixels_of(inpt))
-    if isinstance(inpt, Tensor):
-        return Image(inpt.as_subclass(Tensor))
-    raise TypeError(f"to_image takes a tensor, a PIL image or an array, got {type(inpt).__name__}")
-
-
-def to_pil_image(pic: Tensor | Array, mode: str | None = None) -> Picture.Image:
-    """A tensor ``[C, H, W]`` or ``[H, W]``, or an array ``[H, W, C]`` or ``[H, W]``, as a PIL image.
-
-    Args:
-        pic: the pixels; floats are in [0, 1] and become bytes by truncating 255 times their value, but in mode F.
-        mode: the mode, where it is not the usual one of so many channels.
-
-    Raises:
-        TypeError: it is no tensor and no array.
-        ValueError: no such mode has so many channels of its dtype, or it has another number of dimensions.
-    """
-    if not isinstance(pic, Tensor | np.ndarray):
-        raise TypeError(f"to_pil_image takes a tensor or an array, got {type(pic).__name__}")
-    pixels = _channels_first(pic) if isinstance(pic, np.ndarray) else pic.as_subclass(Tensor)
-    pixels = pixels.unsqueeze(0) if pixels.ndim == 2 else pixels
-    if pixels.ndim != 3:
-        raise InvalidInput(f"a PIL image has [C, H, W], got {[*pixels.shape]}")
-    return picture_of(pixels if mode == "F" else floats_to_bytes_image(pixels), mode)
-
-
-def to_tensor(inpt: Any) -> Tensor:
-    """A PIL image or an array as a tensor ``[C, H, W]``; bytes become floats in [0, 1]. Of v1: ``to_image`` is newer.
-
-    Raises:
-        TypeError: it is neither.
-        InvalidInput: the array has another number of dimensions.
-    """
-    _deprecated("to_tensor(...)", "to_image(...), then to_dtype(..., torch.float32, scale=True)")
-    return _to_tensor(inpt)
-
-
-def bytes_to_floats_image(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Bytes divided by 255, which for some is not what multiplying by 1 / 255 gives; other dtypes stay."""
-    return image.to(dtype).div_(255) if image.dtype == torch.uint8 else image
-
-
-def floats_to_bytes_image(image: Tensor) -> Tensor:
-    """Floats in [0, 1] as bytes, by truncating 255 times their value; other dtypes stay."""
-    if not image.is_floating_point():
-        return image
-    if image.device.type != "cpu":
-        return image.mul(255).to(torch.uint8)
-    return torch.from_numpy((image.numpy(force=True) * 255).astype(np.uint8))
 
 
 @functional(image=bytes_to_floats_image)
@@ -216,7 +146,7 @@ class BytesToFloats(CastTo):
 
     def leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, Picture.Image | np.ndarray):
-            return _to_tensor(leaf)
+            return tensor_of(leaf)
         return CastTo.leaf(self, leaf)
 
     def write(self, x: Tensor, out: Tensor) -> None:
@@ -274,7 +204,7 @@ class ToPILImage(Transform):
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         op = AsPicture(self.mode)
-        kinds, after = kinds_of_images(frames), op.frames(frames)
+        kinds, after = pixel_kinds(frames), op.frames(frames)
         imaged = [i for i, kind in enumerate(kinds) if kind in ARRAYS and frames.channels[i]]
         for shape, dtype in {(after.shape(i), after.dtypes[i]) for i in imaged}:
             self._check(shape, dtype)
@@ -315,32 +245,11 @@ class ToTensor(Transform):
     transformed_types = (Picture.Image, np.ndarray)
 
     def __init__(self) -> None:
-        _deprecated("ToTensor()", "ToImage(), then ToDtype(torch.float32, scale=True)")
+        deprecated("ToTensor()", "ToImage(), then ToDtype(torch.float32, scale=True)")
         super().__init__()
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         return BytesToFloats(torch.get_default_dtype(), scale=True)
-
-
-def _to_tensor(inpt: Any) -> Tensor:
-    if isinstance(inpt, np.ndarray):
-        pixels = _channels_first(inpt)
-    elif isinstance(inpt, Picture.Image):
-        pixels = pixels_of(inpt).contiguous()
-        if inpt.mode == "1":
-            pixels = pixels.to(torch.uint8) * 255
-        elif inpt.mode.startswith("I;16"):
-            pixels = pixels.view(torch.int16)
-    else:
-        raise TypeError(f"to_tensor takes a PIL image or an array, got {type(inpt).__name__}")
-    return bytes_to_floats_image(pixels, torch.get_default_dtype())
-
-
-def _channels_first(array: Array) -> Tensor:
-    if array.ndim not in (2, 3):
-        raise InvalidInput(f"an array of an image has [H, W, C] or [H, W], got {[*array.shape]}")
-    pixels = np.ascontiguousarray(np.atleast_3d(array).transpose(2, 0, 1))
-    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
 def _repended(sample: Sample, kinds: tuple[type, ...], kind: type) -> Sample:
@@ -358,8 +267,3 @@ def _with_dtypes(frames: Frames, changes: Callable[[torch.dtype], bool], dtype: 
     for i in np.flatnonzero(frames.channels):
         dtypes[i] = dtype if changes(dtypes[i]) else dtypes[i]
     return replace(frames, dtypes=dtypes)
-
-
-def _deprecated(what: str, instead: str) -> None:
-    # of the category that torchvision gives, which is shown without asking
-    warnings.warn(f"{what} is deprecated and will be removed: the newer way is {instead}", stacklevel=3)

@@ -21,7 +21,7 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.samples import Pending, Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.conversion import kinds_of_images
+from augserve_pipelines.transforms.fill import pixel_kinds
 from augserve_pipelines.tv_tensors.interop import kind_of, our_class
 
 __all__ = ["Applied", "Lambda"]
@@ -104,7 +104,7 @@ class Lambda(Transform):
         self.types = types or self.transformed_types
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
-        fires = [_is_class_of(kind, self.types) for kind in kinds_of_images(frames)]
+        fires = [_is_class_of(kind, self.types) for kind in pixel_kinds(frames)]
         return Applied(self.lambd, self.types, np.array(fires, bool))
 
     def act(self, sample: Sample) -> Sample:
