@@ -39,7 +39,7 @@ def adjust_brightness_image(image: Tensor, brightness_factor: float) -> Tensor:
     check_not_negative("brightness_factor", brightness_factor)
     check_gray_or_rgb(image)
     if layout.on_cpu(image):
-        return _changed(image, color.brighten, brightness_factor)
+        return _changed(layout.dense_copy(image), color.brighten, brightness_factor)
     return image.mul(brightness_factor).clamp_(0, max_value(image.dtype)).to(image.dtype)
 
 
@@ -52,7 +52,7 @@ def adjust_contrast_image(image: Tensor, contrast_factor: float) -> Tensor:
     check_not_negative("contrast_factor", contrast_factor)
     check_gray_or_rgb(image)
     if layout.on_cpu(image):
-        return _changed(image, color.stretch, contrast_factor)
+        return _changed(layout.dense_copy(image), color.stretch, contrast_factor)
     image = layout.dense(image)
     gray = image if image.shape[-3] == 1 else _truncated_luminance(image)
     mean = gray.to(_float(image)).mean(dim=(-3, -2, -1), keepdim=True)
@@ -66,7 +66,7 @@ def adjust_saturation_image(image: Tensor, saturation_factor: float) -> Tensor:
     if image.shape[-3] == 1:
         return image
     if layout.on_cpu(image):
-        return _changed(image, color.saturate, saturation_factor)
+        return _changed(layout.dense_copy(image), color.saturate, saturation_factor)
     return _blended(image, _truncated_luminance(image), saturation_factor)
 
 
@@ -74,13 +74,14 @@ def adjust_hue_image(image: Tensor, hue_factor: float) -> Tensor:
     """Turn the hue of ``[..., 1 or 3, H, W]`` by ``hue_factor`` of the circle, -0.5 to 0.5.
 
     Floats are to be in [0, 1]. Any dtype goes through float32, where RGB becomes HSV and back.
+    The result lies channel by channel.
     """
     _check_hue(hue_factor)
     check_gray_or_rgb(image)
     if image.shape[-3] == 1 or not image.numel():
         return image
     if layout.on_cpu(image):
-        return _changed(image, color.shift_hue, hue_factor)
+        return _changed(image.clone(memory_format=torch.contiguous_format), color.shift_hue, hue_factor)
     shifted = color.shift_hue_floats(to_dtype_image(image, torch.float32, scale=True), hue_factor)
     return to_dtype_image(shifted, image.dtype, scale=True)
 
@@ -182,8 +183,7 @@ def _blended(image: Tensor, target: Tensor, factor: float) -> Tensor:
     return mixed.clamp_(0, max_value(image.dtype)).to(image.dtype)
 
 
-def _changed(image: Tensor, change: Callable[[Tensor, float], None], factor: float) -> Tensor:
-    copy = layout.dense_copy(image)
+def _changed(copy: Tensor, change: Callable[[Tensor, float], None], factor: float) -> Tensor:
     for one in copy.flatten(0, -4) if copy.ndim > 3 else [copy]:
         change(one, factor)
     return copy
