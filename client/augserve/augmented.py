@@ -38,7 +38,7 @@ class Augmented(Generic[Pixels, Target]):
     """[..., 2]."""
     labels: Target | None = None
     record: Record | None = None
-    """What was done; None without ``params=True``."""
+    """What was done; None without ``params=True``, and for a replay, which has its record."""
     clamping_mode: ClampingMode | None = None
     """Of the boxes."""
 

@@ -102,7 +102,7 @@ class Replay:
 
     pipeline: ClassVar[None] = None
     views: ClassVar[None] = None
-    params: ClassVar[bool] = True
+    params: ClassVar[bool] = True  # in that every result is Augmented
     results_per_image: ClassVar[int] = 1
     path: ClassVar[str] = REPLAY_PATH
 

@@ -122,7 +122,7 @@ class Service:
         if len(samples) > self.max_images:
             return problem(413, "too-many-images", limit=self.max_images)
         replay = request.url.path == wire.REPLAY_PATH
-        params = replay or request.url.params.get(wire.PARAMS_QUERY) == "true"
+        params = request.url.params.get(wire.PARAMS_QUERY) == "true"
         results = self._replayed(samples) if replay else self._drawn(request, samples, params)
         headers = {
             wire.COUNT_HEADER: str(len(results)),
@@ -131,7 +131,7 @@ class Service:
         }
         if not replay:
             headers |= {wire.SEED_HEADER: request.url.params["seed"], wire.FINGERPRINT_HEADER: self.fingerprint}
-        alone = not params and all(sample.is_image for sample in samples)
+        alone = not (params or replay) and all(sample.is_image for sample in samples)
         return answer(results, request.headers["Accept"], headers, alone=alone)
 
     def _drawn(self, request: httpx.Request, samples: Sequence[SmallSample], params: bool) -> list[SmallResult | None]:
@@ -141,7 +141,7 @@ class Service:
 
     def _replayed(self, samples: Sequence[SmallSample]) -> list[SmallResult | None]:
         assert all(sample.record for sample in samples)
-        return [sample.augment(json.loads(sample.record)["seed"], True) for sample in samples]
+        return [sample.augment(json.loads(sample.record)["seed"], params=False) for sample in samples]
 
 
 def read_samples(request: httpx.Request) -> list[SmallSample]:

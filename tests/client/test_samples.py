@@ -315,7 +315,7 @@ def replay(kind: type, service: Any, samples: Any, records: Any, **options: Any)
 @pytest.mark.parametrize("form", ["numpy", "torch"])
 def test_a_replay_does_what_was_done(kind: type, form: Any) -> None:
     result = augment(kind, Service(), sample(), seed=3, params=True)
-    check(replay(kind, Service(), sample(), result.record, as_=form), 3, record=True)
+    check(replay(kind, Service(), sample(), result.record, as_=form), 3)
 
 
 @both
@@ -325,7 +325,7 @@ def test_each_sample_is_replayed_by_its_record(kind: type, images_per_request: i
     records = [result.record for result in results]
     again = replay(kind, Service(), [sample()] * 3, records, client_images_per_request=images_per_request)
     for r, result in enumerate(again):
-        check(result, 3 + r, record=True)
+        check(result, 3 + r)
     assert (again.seeds, again.seed, again.views) == ([3, 4, 5], 3, 1)
     assert (again.pipeline, again.fingerprint) == (None, None)
     assert repr(again) == "<Results of a replay: 3, seed=3, views=1>"
@@ -335,7 +335,7 @@ def test_each_sample_is_replayed_by_its_record(kind: type, images_per_request: i
 def test_one_record_does_for_all(kind: type) -> None:
     record = Record.from_json(record_of(9, SIZE))
     for result in replay(kind, Service(), [sample()] * 3, record):
-        check(result, 9, record=True)
+        check(result, 9)
     image = replay(kind, Service(), make_pixels(size=SIZE), record)
     assert np.array_equal(image.image, augmented(make_pixels(size=SIZE), 9))
 
