@@ -1,6 +1,7 @@
 """The transforms of ``torchvision.transforms.v2`` under their names, for YAML, for pipelines and for eager use."""
 
 from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.transforms import functional
 from augserve_pipelines.transforms.affine import RandomAffine
 from augserve_pipelines.transforms.aug_mix import AugMix
 from augserve_pipelines.transforms.auto_augment import AutoAugment, AutoAugmentPolicy
@@ -123,6 +124,7 @@ __all__ = [
     "TrivialAugmentWide",
     "UniformTemporalSubsample",
     "check_type",
+    "functional",
     "get_bounding_boxes",
     "get_keypoints",
     "has_all",
