@@ -71,7 +71,7 @@ def module(pipeline: Pipeline | Transform | Sequence[Transform]) -> nn.Module:
     """
     if not isinstance(pipeline, Pipeline):
         pipeline = Pipeline([pipeline] if isinstance(pipeline, Transform) else pipeline)
-    given = {"parity": pipeline.parity, "inplace": False}
+    given = {"parity": pipeline.parity, "inplace": False, "stacked": True}
     problems = list(_problems(pipeline.transforms, given, "transforms"))
     if problems:
         raise InvalidPipeline(problems)

@@ -99,7 +99,7 @@ def column(values: Tensor, dims: int) -> Tensor:
 
 
 class AutoAugment(Form):
-    """See the transform. A policy is two triples: operation, probability, and magnitude (-1 where it has none)."""
+    """See the transform. A policy is two triples: operation, probability, and magnitude (any where it has none)."""
 
     def __init__(self, policies: list[list[tuple[str, float, int]]], mode: str, fill: Fill) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from augserve_pipelines.scripting.channels import check_channels
 from augserve_pipelines.scripting.draws import uniform
-from augserve_pipelines.scripting.dtypes import max_value, to_dtype
+from augserve_pipelines.scripting.dtypes import max_value, numbers, to_dtype
 from augserve_pipelines.scripting.form import Form, Nothing
 
 __all__ = [
@@ -66,8 +66,8 @@ def adjust_sharpness(image: Tensor, factor: float) -> Tensor:
         return image
     channels, dtype = image.shape[-3], image.dtype if image.is_floating_point() else torch.float32
     side, middle = 1.0 / 13.0, 5.0 / 13.0
-    taps = [[side, side, side], [side, middle, side], [side, side, side]]
-    kernel = torch.tensor(taps, dtype=dtype, device=image.device).expand(channels, 1, 3, 3)
+    taps = [side, side, side, side, middle, side, side, side, side]
+    kernel = numbers(taps, dtype, image.device).view(3, 3).expand(channels, 1, 3, 3)
     shape = image.shape
     flat = image.reshape(-1, channels, shape[-2], shape[-1]) if image.ndim > 4 else image
     sharpened = flat.to(dtype, copy=True)  # laid out as the image is, which a later sum of floats may depend on

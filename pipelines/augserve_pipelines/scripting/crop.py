@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from augserve_pipelines.scripting.draws import integer, log_uniform, uniform
 from augserve_pipelines.scripting.form import Form
@@ -89,6 +89,17 @@ class TenCrop(Form):
         a, b, c, d, e = five_crop(image, self.height, self.width)
         f, g, h, i, j = five_crop(image.flip(self.dim), self.height, self.width)
         return a, b, c, d, e, f, g, h, i, j
+
+
+class Stacked(Form):
+    """Lay the crops of one image along one more dimension, in front of the channels."""
+
+    def __init__(self, crops: nn.Module) -> None:
+        super().__init__()
+        self.crops = crops
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.stack(self.crops(image), -4)
 
 
 class RandomCrop(Form):

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
-__all__ = ["is_float", "max_value", "rounded", "to_dtype"]
+# Functions that TorchScript compiles cannot hold comments for mypy.
+# mypy: disable-error-code="attr-defined"
+
+__all__ = ["is_float", "max_value", "numbers", "rounded", "to_dtype", "value_bits"]
 
 
 def is_float(dtype: torch.dtype) -> bool:
@@ -51,6 +54,13 @@ def to_dtype(image: Tensor, dtype: torch.dtype, scale: bool) -> Tensor:
     if is_float(dtype):
         return image.to(dtype).mul(1.0 / max_value(image.dtype))
     return _shifted(image, dtype)
+
+
+def numbers(values: list[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor of these values. TorchScript's own ``torch.tensor`` would round them to float32 first."""
+    if torch.jit.is_scripting():
+        return torch.stack([torch.full([], value, dtype=dtype, device=device) for value in values])
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def rounded(values: Tensor, dtype: torch.dtype) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines.scripting.draws import integer, log_uniform, uniform
-from augserve_pipelines.scripting.dtypes import to_dtype
+from augserve_pipelines.scripting.dtypes import numbers, to_dtype
 from augserve_pipelines.scripting.form import Form
 from augserve_pipelines.scripting.sizes import nearest
 
@@ -51,8 +51,8 @@ class Normalize(Form):
         wanted = max(len(self.mean), len(self.std))
         if wanted != 1 and wanted != image.shape[-3]:
             raise ValueError(f"Normalize has values for {wanted} channels, and the image has {image.shape[-3]}")
-        mean = torch.tensor(self.mean, dtype=image.dtype, device=image.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=image.dtype, device=image.device).view(-1, 1, 1)
+        mean = numbers(self.mean, image.dtype, image.device).view(-1, 1, 1)
+        std = numbers(self.std, image.dtype, image.device).view(-1, 1, 1)
         if self.inplace:
             return image.sub_(mean).div_(std)
         return image.sub(mean).div(std)

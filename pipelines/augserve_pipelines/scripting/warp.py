@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augserve_pipelines.scripting.dtypes import rounded
+from augserve_pipelines.scripting.dtypes import numbers, rounded
 
 __all__ = ["affine", "affine_points", "inverse_matrix", "middle", "rotate", "sampled"]
 
@@ -95,7 +95,7 @@ def affine_points(image: Tensor, matrix: list[float], height: int, width: int) -
     """Where the pixels of a result lie in the image, -1 to 1 from edge to edge, ``[1, height, width, 2]``."""
     dtype = image.dtype if image.is_floating_point() else torch.float32
     x, y = _from_middle(width, image.device).to(dtype), _from_middle(height, image.device).to(dtype)
-    theta = torch.tensor(matrix, dtype=dtype, device=image.device).view(1, 2, 3).transpose(1, 2)
+    theta = numbers(matrix, dtype, image.device).view(1, 2, 3).transpose(1, 2)
     sides = [torch.full([], side, dtype=dtype, device=image.device) for side in (image.shape[-1], image.shape[-2])]
     return pixels(x, y).bmm(theta.div(torch.stack(sides) * 0.5)).view(1, height, width, 2)
 
@@ -136,7 +136,7 @@ def sampled(image: Tensor, points: Tensor, mode: str, fill: list[float] | None) 
 
 def _filled(found: Tensor, fill: list[float], mode: str) -> Tensor:
     values, inside = found[:, :-1], found[:, -1:]
-    color = torch.tensor(fill, dtype=found.dtype, device=found.device).view(1, -1, 1, 1)
+    color = numbers(fill, found.dtype, found.device).view(1, -1, 1, 1)
     if mode == "nearest":
         return torch.where(inside < 0.5, color, values)
     return values.sub(color).mul(inside).add(color)
