@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import PIL.Image
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from leaves import assert_leaf_parity, assert_parity_of_leaves
 from parity import assert_parity, assert_same, channels_last, make_images
+from targets import (
+    FORMATS,
+    assert_target_parity,
+    make_boxes,
+    make_picture_structure,
+    make_structure,
+    make_video_structure,
+)
 from torch import Tensor
 
 from augserve_pipelines import Pipeline
@@ -16,11 +28,11 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.transforms import Normalize, RandomAffine, ToDtype
-from augserve_pipelines.transforms.affine import affine_image
+from augserve_pipelines.transforms.affine import affine, affine_geometry, affine_image
 from augserve_pipelines.transforms.matrices import Affinity
 from augserve_pipelines.transforms.warp import by_products, by_sums
 from factories import SIZES, make_noise
-from oracle import tv_functional, v2
+from oracle import tv_functional, tv_tensors, v2
 
 EVERYTHING = {"degrees": 30, "translate": (0.1, 0.3), "scale": (0.7, 1.5), "shear": (-10, 10, -5, 20)}
 MODES = ("nearest", "bilinear")
@@ -75,7 +87,7 @@ def test_other_dtypes(dtype: torch.dtype, interpolation: str) -> None:
     assert_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), images)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     angle=finite,
@@ -103,6 +115,111 @@ def test_leading_dimensions() -> None:
     video = torch.stack([make_noise((8, 9), seed=seed) for seed in range(6)]).reshape(2, 3, 3, 8, 9)
     arguments = (33.0, [2, -1], 1.1, [4.0, 5.0], "bilinear", 9)
     assert torch.equal(affine_image(video, *arguments), tv_functional.affine_image(video, *arguments))
+
+
+LINEAR = {"angle": 33.3, "translate": [2, -3], "scale": 1.2, "shear": [4.0, -8.0]}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        LINEAR,
+        {**LINEAR, "fill": 3, "interpolation": "bilinear", "center": [3, 4.5]},
+        {**LINEAR, "fill": [3.0], "interpolation": "bicubic", "shear": 7},
+        {**LINEAR, "fill": [1, 2, 3], "interpolation": 0, "translate": (0.5, 1.5)},
+        {**LINEAR, "fill": [1, 2, 3, 4], "interpolation": "nearest-exact", "shear": [3.0], "angle": -400},
+        {**LINEAR, "scale": -1},
+        {**LINEAR, "shear": [1, 2, 3]},
+    ],
+    ids=str,
+)
+def test_the_functional_on_every_kind(arguments: dict[str, object]) -> None:
+    assert_parity_of_leaves(affine, arguments)
+
+
+@settings(max_examples=60)
+@given(
+    format=st.sampled_from(FORMATS),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.int64]),
+    mode=st.sampled_from(["soft", "hard", None]),
+    angle=finite,
+    translate=st.tuples(st.integers(-30, 30), st.integers(-30, 30)),
+    scale=st.floats(0.0625, 20, width=32),
+    shear=st.tuples(st.floats(-80, 80, width=32), st.floats(-80, 80, width=32)),
+    center=st.one_of(st.none(), st.tuples(finite, finite)),
+    seed=st.integers(0, 99),
+)
+def test_boxes_over_all_parameters(
+    format: Any,
+    dtype: torch.dtype,
+    mode: str | None,
+    angle: float,
+    translate: tuple[int, int],
+    scale: float,
+    shear: tuple[float, float],
+    center: tuple[float, float] | None,
+    seed: int,
+) -> None:
+    assume(dtype.is_floating_point or format in FORMATS[:3])
+    boxes = make_boxes((23, 34), format, dtype=dtype, clamping_mode=mode, seed=seed)
+    arguments = {"angle": angle, "translate": translate, "scale": scale, "shear": shear, "center": center}
+    assert_leaf_parity(affine, boxes, arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{**EVERYTHING, "interpolation": "bilinear"}, {"degrees": 180, "center": (3, 9), "fill": 7}],
+    ids=str,
+)
+def test_every_target(arguments: dict[str, object]) -> None:
+    assert_target_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), seeds=(0, 2**40 + 5))
+
+
+@pytest.mark.parametrize("interpolation", MODES)
+def test_a_fill_for_each_kind(interpolation: str) -> None:
+    fills = {"Image": [9, 8, 7], "Mask": 3, "PIL.Image": 5, "Video": None, "others": 2}
+    theirs = {getattr(tv_tensors, name, name): fill for name, fill in fills.items() if name != "PIL.Image"}
+    theirs |= {PIL.Image.Image: 5}
+    given = {**EVERYTHING, "interpolation": interpolation}
+    size = (40, 60)
+    structures = [make_structure(size), make_video_structure(size), make_picture_structure(size)]
+    for fill in (fills, dict(theirs)):
+        ours = RandomAffine(**given, fill=fill)
+        assert_target_parity(ours, v2.RandomAffine(**given, fill=dict(theirs)), structures, seeds=(1,))
+
+
+def test_pictures_take_bicubic_and_tensors_refuse_it() -> None:
+    arguments = {**EVERYTHING, "interpolation": "bicubic", "fill": 4}
+    structures = [make_picture_structure((40, 60)), make_structure((40, 60)), make_boxes((40, 60))]
+    assert_target_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), structures, seeds=(0,))
+    with pytest.raises(InvalidInput, match="'bicubic' is for PIL images; tensors take 'nearest' or 'bilinear'"):
+        Pipeline([RandomAffine(**arguments)])([make_noise((9, 9))], [0])
+
+
+def test_what_has_no_size_is_refused() -> None:
+    with pytest.raises(TypeError, match="RandomAffine found no image"):
+        RandomAffine(3)({"name": "nothing"})
+    with pytest.raises(ValueError, match="inputs of one size"):
+        RandomAffine(3)(make_noise((9, 9)), make_boxes((8, 9)))
+
+
+def test_the_matrix_says_where_points_go() -> None:
+    arguments = {**LINEAR, "center": [3.0, 4.5]}
+    matrix, size = affine_geometry(23, 34, **arguments)
+    points = torch.tensor([[0.0, 0.0], [10.5, 3.25], [34.0, 23.0]], dtype=torch.float64)
+    expected, canvas_size = tv_functional.affine_keypoints(points, (23, 34), **arguments)
+    moved = torch.cat([points, torch.ones(3, 1)], 1) @ torch.from_numpy(matrix).T
+    assert size == canvas_size
+    torch.testing.assert_close(moved[:, :2], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("given", [([0.1, 0.3], [0.5, 1.5], [-5.0, 5.0, -3.0, 2.0]), (None, None, [1.0, 2.0])], ids=str)
+def test_the_parameters_alone(given: tuple[Any, ...]) -> None:
+    for seed in range(5):
+        torch.manual_seed(seed)
+        ours = RandomAffine.get_params([-10.0, 20.0], *given, [60, 40])
+        torch.manual_seed(seed)
+        assert ours == v2.RandomAffine.get_params([-10.0, 20.0], *given, [60, 40])
 
 
 def make_block(count: int = 5, dtype: torch.dtype = torch.uint8) -> Tensor:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from leaves import assert_parity_of_leaves
 from parity import SEEDS, assert_parity, channels_last, make_images
+from targets import (
+    as_ours,
+    assert_eager_target_parity,
+    assert_same_structure,
+    assert_target_parity,
+    make_boxes,
+    make_picture_structure,
+    make_structure,
+    make_video_structure,
+)
 
 from augserve_pipelines import Pipeline
 from augserve_pipelines.batch import Batch
@@ -13,8 +24,8 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Select, merged
 from augserve_pipelines.transforms import Compose, Normalize, RandomErasing, ToDtype
-from augserve_pipelines.transforms.erasing import Erase, erase_image
-from factories import make_image, make_noise
+from augserve_pipelines.transforms.erasing import Erase, NormalNoise, erase, erase_image
+from factories import make_image, make_noise, make_picture
 from oracle import tv_functional, v2
 
 SMALL = ((1, 1), (1, 9), (9, 1), (7, 13), (30, 21))
@@ -95,6 +106,71 @@ def test_a_row_of_a_batch_is_what_it_is_alone() -> None:
     for row, image in enumerate(images):
         alone = RandomErasing(0.6, value="random").draw(Lanes([row]), Frames.of([image])).run(Batch.of([image]))
         assert torch.equal(alone[0], together[row])
+
+
+@pytest.mark.parametrize("values", [torch.tensor([7.0])[:, None, None], torch.ones(3, 5, 6), torch.ones(1, 3, 1, 1)])
+def test_the_functional_on_every_kind(values: torch.Tensor) -> None:
+    # torchvision does not see that values have more dimensions than a tensor [C, H, W]
+    assert_parity_of_leaves(erase, {"i": 3, "j": 4, "h": 5, "w": 6, "v": values})
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F"])
+def test_pictures_of_every_mode(mode: str) -> None:
+    picture = make_picture(size=(20, 31)).convert(mode)
+    assert_eager_target_parity(RandomErasing(1, value=7), v2.RandomErasing(1, value=7), picture)
+
+
+@pytest.mark.parametrize("value", [9, [1, 2, 3], "random"])
+def test_images_videos_and_pictures(value: object) -> None:
+    ours, theirs = RandomErasing(0.7, value=value), v2.RandomErasing(0.7, value=value)
+    structures = [make_structure((40, 60), dtype) for dtype in (torch.uint8, torch.float32)]
+    structures += [make_video_structure((40, 60)), make_picture_structure((40, 60))]
+    alone = [{key: one for key, one in made.items() if key in ("image", "video", "labels")} for made in structures]
+    assert_target_parity(ours, theirs, alone, seeds=range(4))
+
+
+def test_what_cannot_be_erased_passes_with_a_warning() -> None:
+    sample = make_structure((40, 60))
+    for seed in range(3):
+        torch.manual_seed(seed)
+        with pytest.warns(UserWarning, match="passing through") as theirs:
+            expected = v2.RandomErasing(1)(dict(sample))
+        for given in (sample, as_ours(sample)):
+            torch.manual_seed(seed)
+            with pytest.warns(UserWarning, match="RandomErasing leaves .* as they are") as ours:
+                actual = RandomErasing(1)(dict(given))
+            assert len(ours) == len(theirs)
+            assert_same_structure(as_ours(actual), as_ours(expected), f"seed {seed}")
+        (result,) = Pipeline([RandomErasing(1)])([as_ours(sample)], [seed])
+        assert_same_structure(result, as_ours(expected), f"in a pipeline, seed {seed}")
+
+
+def test_what_is_no_image_is_refused_where_it_fires() -> None:
+    boxes = make_boxes((40, 60))
+    with pytest.raises(TypeError, match="no image or video"):
+        RandomErasing(1)(boxes)
+    assert RandomErasing(0)(boxes) is boxes
+    assert_eager_target_parity(RandomErasing(1), v2.RandomErasing(1), boxes)
+
+
+def test_noise_is_drawn_where_it_is_needed() -> None:
+    op = RandomErasing(1, value="random").draw(Lanes([0, 1]), Frames.of([torch.empty(3, 30, 40)] * 2))
+    for noise in erase_of(op).values:
+        assert isinstance(noise, NormalNoise)
+        assert noise.count == noise.value().numel()
+        assert torch.equal(noise.value(), noise.value())
+
+
+@pytest.mark.parametrize("value", [None, [4.0], [1.0, 2.0, 3.0]])
+def test_the_parameters_alone(value: list[float] | None) -> None:
+    for image, scale in ((torch.rand(3, 40, 60), (0.02, 0.3)), (torch.rand(3, 4, 4), (1.0, 1.0))):
+        for seed in range(4):
+            torch.manual_seed(seed)
+            *ours, values = RandomErasing.get_params(image, scale, (1.0, 1.5), value)
+            torch.manual_seed(seed)
+            *theirs, expected = v2.RandomErasing.get_params(image, scale, (1.0, 1.5), value)
+            assert ours == theirs
+            assert torch.equal(values, expected)
 
 
 def test_leading_dimensions() -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from leaves import assert_leaf_parity, assert_parity_of_leaves
 from parity import assert_parity, assert_same, channels_last, make_images
+from targets import (
+    FORMATS,
+    assert_eager_target_parity,
+    assert_target_parity,
+    make_boxes,
+    make_picture_structure,
+    make_structure,
+    make_video_structure,
+)
 
 from augserve_pipelines import Pipeline
 from augserve_pipelines.batch import Batch
@@ -17,9 +29,9 @@ from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import merged
 from augserve_pipelines.transforms import RandomRotation
-from augserve_pipelines.transforms.rotation import QuarterTurns, rotate_image
+from augserve_pipelines.transforms.rotation import QuarterTurns, rotate, rotate_geometry, rotate_image
 from factories import SIZES, make_noise
-from oracle import tv_functional, v2
+from oracle import tv_functional, tv_tensors, v2
 
 MODES = ("nearest", "bilinear")
 FILLS = [None, 0, 127.5, [9], [1, 2.5, 300], {torch.Tensor: 3}, {"others": None}]
@@ -93,7 +105,7 @@ def test_other_dtypes(dtype: torch.dtype, interpolation: str) -> None:
     assert_parity(RandomRotation(**arguments), v2.RandomRotation(**arguments), images, range(6))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     angle=st.one_of(st.floats(-400, 400), st.sampled_from([0.0, 90.0, -90.0, 180.0, 270.0, 360.0, -1e-17])),
@@ -107,6 +119,94 @@ def test_the_kernel_over_all_parameters(
     image = make_noise(size)
     arguments = (angle, interpolation, expand, center, [1, 2, 3])
     assert_same(rotate_image(image, *arguments), tv_functional.rotate_image(image, *arguments), f"{size} {arguments}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"angle": 33.3},
+        {"angle": 33.3, "expand": True, "fill": 4, "interpolation": "bilinear"},
+        {"angle": -90, "expand": True, "fill": [1, 2]},
+        {"angle": 90},
+        {"angle": 540},
+        {"angle": 0, "interpolation": "bicubic"},
+        {"angle": 10, "expand": True, "center": [3, 4], "interpolation": "bicubic", "fill": [1.0, 2.0, 3.0]},
+        {"angle": 90, "expand": True, "center": [3, 4]},
+        {"angle": 45.0, "center": (3, 4), "fill": [1, 2, 3, 4]},
+    ],
+    ids=str,
+)
+def test_the_functional_on_every_kind(arguments: dict[str, object]) -> None:
+    assert_parity_of_leaves(rotate, arguments)
+
+
+@settings(max_examples=60)
+@given(
+    format=st.sampled_from(FORMATS),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.int64]),
+    mode=st.sampled_from(["soft", "hard", None]),
+    angle=st.one_of(st.floats(-800, 800), st.sampled_from([0.0, 90.0, -90.0, 180.0, 270.0])),
+    expand=st.booleans(),
+    center=st.one_of(st.none(), st.tuples(st.floats(-40, 40), st.floats(-40, 40))),
+    seed=st.integers(0, 99),
+)
+def test_boxes_over_all_parameters(
+    format: Any,
+    dtype: torch.dtype,
+    mode: str | None,
+    angle: float,
+    expand: bool,
+    center: tuple[float, float] | None,
+    seed: int,
+) -> None:
+    assume(dtype.is_floating_point or format in FORMATS[:3])
+    boxes = make_boxes((23, 34), format, dtype=dtype, clamping_mode=mode, seed=seed)
+    assert_leaf_parity(rotate, boxes, {"angle": angle, "expand": expand, "center": center})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"degrees": 40, "expand": True, "interpolation": "bilinear"},
+        {"degrees": (-90, -90), "expand": True, "fill": 3},
+        {"degrees": (90, 90), "fill": 3},
+    ],
+    ids=str,
+)
+def test_every_target(arguments: dict[str, object]) -> None:
+    assert_target_parity(RandomRotation(**arguments), v2.RandomRotation(**arguments), seeds=(0, 7))
+
+
+def test_a_fill_for_each_kind() -> None:
+    fills = {"Image": [9, 8, 7], "Mask": 3, "Tensor": 5, "Video": None}
+    theirs = {getattr(tv_tensors, name, torch.Tensor): fill for name, fill in fills.items()}
+    size = (40, 60)
+    structures = [make_structure(size), make_video_structure(size), make_picture_structure(size), make_noise(size)]
+    assert_target_parity(RandomRotation(30, fill=fills), v2.RandomRotation(30, fill=theirs), structures, seeds=(1,))
+
+
+def test_inputs_of_several_sizes_share_the_angle() -> None:
+    sample = {"image": tv_tensors.Image(make_noise((20, 30))), "small": tv_tensors.Mask(torch.ones(10, 15))}
+    for seed in range(3):
+        assert_eager_target_parity(RandomRotation(90, expand=True), v2.RandomRotation(90, expand=True), sample, seed)
+
+
+def test_the_matrix_says_where_points_go() -> None:
+    points = torch.tensor([[0.0, 0.0], [10.5, 3.25], [34.0, 23.0]], dtype=torch.float64)
+    for arguments in ({"angle": 33.0}, {"angle": 33.0, "expand": True}, {"angle": 100.0, "center": [3.0, 4.0]}):
+        matrix, size = rotate_geometry(23, 34, **arguments)
+        expected, _ = tv_functional.rotate_keypoints(points, (23, 34), **arguments)
+        moved = torch.cat([points, torch.ones(3, 1)], 1) @ torch.from_numpy(matrix).T
+        assert size == tv_functional.rotate_image(torch.zeros(1, 23, 34), **arguments).shape[-2:]
+        torch.testing.assert_close(moved[:, :2], expected, rtol=0, atol=1e-12)
+
+
+def test_the_parameters_alone() -> None:
+    for seed in range(5):
+        torch.manual_seed(seed)
+        ours = RandomRotation.get_params([-10.0, 20.0])
+        torch.manual_seed(seed)
+        assert ours == v2.RandomRotation.get_params([-10.0, 20.0])
 
 
 @pytest.mark.parametrize("angle", [0.0, 33.0, 90.0])
