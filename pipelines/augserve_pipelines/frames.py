@@ -50,11 +50,9 @@ class Frames:
 
     def __getitem__(self, rows: Any) -> Frames:
         picked = Frames(self.heights[rows], self.widths[rows], self.channels[rows], self.dtypes[rows])
-        if self.leads is None and self.videos is None and self.samples is None:
-            return picked
         columns = ((name, getattr(self, name)) for name in _OPTIONAL)
         more: dict[str, Any] = {name: column[rows] for name, column in columns if column is not None}
-        return replace(picked, **more)
+        return replace(picked, **more) if more else picked
 
     def imaged(self) -> Frames:
         """The frames of the samples that have an image."""
@@ -69,9 +67,11 @@ class Frames:
         """The same samples at other sizes; a scalar holds for all of them."""
         return replace(self, heights=self._column(heights), widths=self._column(widths))
 
-    def planar(self) -> Frames:
-        """The same samples laid out channel by channel."""
-        return self if self.interleaved is None else replace(self, interleaved=np.zeros(len(self), bool))
+    def planar(self, rows: NDArray[np.bool_] | None = None) -> Frames:
+        """The same samples, those of a mask, or all, laid out channel by channel."""
+        if self.interleaved is None:
+            return self
+        return replace(self, interleaved=np.zeros(len(self), bool) if rows is None else self.interleaved & ~rows)
 
     def with_channels(self, channels: ArrayLike) -> Frames:
         return replace(self, channels=self._column(channels))

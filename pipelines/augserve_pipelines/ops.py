@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ BoolArray = NDArray[np.bool_]
 class Op:
     """The base of all ops. Fields that are numpy arrays have one row per sample; the others hold for all samples."""
 
+    planar: ClassVar[bool] = False
+    """Whether torchvision lays the results out channel by channel; see ``Frames.interleaved``."""
+
     def __getitem__(self, rows: Any) -> Self:
         """The same op for some of its rows: a mask or indices."""
         names = _array_fields(type(self))  # type: ignore[arg-type]  # mypy takes the instances' __hash__ for the class's
@@ -34,7 +37,7 @@ class Op:
 
     def frames(self, frames: Frames) -> Frames:
         """What the op makes of its input's sizes, channels and dtypes."""
-        return frames
+        return frames.planar() if self.planar else frames
 
     def image(self, x: Tensor) -> Tensor:
         """``[n, ..., C, H, W]`` → ``[n, ..., C, h, w]``: row ``i`` acts on ``x[i]``; all rows give one size."""

@@ -7,7 +7,7 @@ import torch
 from functionals import assert_call_parity, assert_functional_parity
 from targets import assert_eager_target_parity, assert_target_parity, make_structure, make_video_structure
 
-from augserve_pipelines import Pipeline
+from augserve_pipelines import Pipeline, transforms
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.records import Record
 from augserve_pipelines.transforms import Compose, RandomHorizontalFlip
@@ -64,6 +64,48 @@ def test_windows_of_images_match():
         assert_parity(
             GaussianNoise(), v2.GaussianNoise(), [whole[:, 3:12, 4:20], whole[:2], whole[:, :, :1]], SEEDS[:3]
         )
+
+
+BEFORE = {
+    "CenterCrop": [(20,), (60,)],
+    "RandomCrop": [(17,), (50, 20, True)],
+    "Pad": [(3,)],
+    "RandomResizedCrop": [(24,)],
+    "Resize": [((20, 33),)],
+    "RandomVerticalFlip": [()],
+    "RandomRotation": [(30,), ((180, 180),)],
+    "RandomAffine": [(20,)],
+    "RandomPerspective": [()],
+    "ElasticTransform": [(50.0, 1.0)],
+    "RandomZoomOut": [()],
+    "ColorJitter": [(0.4, 0.4, 0.4, 0.1), (0.4, 0.4, 0.4)],
+    "RandomPhotometricDistort": [()],
+    "RandomChannelPermutation": [()],
+    "RandomEqualize": [()],
+    "RandomAutocontrast": [()],
+    "RandomAdjustSharpness": [(2,)],
+    "RandomInvert": [()],
+    "RandomPosterize": [(3,)],
+    "RandomSolarize": [(100.0,)],
+    "Grayscale": [(1,), (3,)],
+    "RandomGrayscale": [(0.5,)],
+    "GaussianBlur": [(3,)],
+    "RandomErasing": [()],
+    "RandAugment": [()],
+}
+
+
+@pytest.mark.parametrize(("name", "arguments"), [(name, one) for name, given in BEFORE.items() for one in given])
+def test_the_order_of_the_numbers_follows_what_steps_before_make_of_the_layout(name, arguments):
+    """torch draws them pixel by pixel where an image lies so, and some steps lay it out anew."""
+    steps = [getattr(transforms, name)(*arguments), GaussianNoise(), RandomHorizontalFlip()]
+    theirs = v2.Compose([getattr(v2, name)(*arguments), v2.GaussianNoise(), v2.RandomHorizontalFlip()])
+    images = [channels_last(make_image((40, 31))), make_image((32, 32)), channels_last(make_image((17, 45)))]
+    for seed in range(4):
+        results = Pipeline(steps)(images, [seed] * len(images))
+        for image, result in zip(images, results, strict=True):
+            torch.manual_seed(seed)
+            assert_same(result, theirs(image), f"{name}{arguments}, seed {seed}")
 
 
 def test_a_record_gives_the_same_noise_wherever_the_image_lies():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -187,6 +187,8 @@ def affine(
 @dataclass(frozen=True, slots=True)
 class AffineMap(Op):
     """Map each sample affinely."""
+
+    planar: ClassVar[bool] = True
 
     angle: FloatArray  # [N], degrees, clockwise
     translate: IntArray  # [N, 2], pixels to the right and down

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ def gaussian_blur(inpt: Any, kernel_size: int | Sequence[int], sigma: float | Se
 @dataclass(frozen=True, slots=True)
 class Blur(Op):
     """Blur each sample with a Gaussian of its own."""
+
+    planar: ClassVar[bool] = True
 
     kernel_size: tuple[int, int]  # across, down
     sigma: FloatArray  # [N]

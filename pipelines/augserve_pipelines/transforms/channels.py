@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,8 @@ def permute_channels(inpt: Any, permutation: Sequence[int]) -> Any:
 @dataclass(frozen=True, slots=True)
 class PermuteChannels(Op):
     """Put the channels of each sample into an order of its own."""
+
+    planar: ClassVar[bool] = True
 
     permutation: PermutationArray
 

@@ -66,6 +66,9 @@ class Jitter(Retouch):
     order: IntArray  # [N, 4]
     factors: FloatArray  # [N, 4], NaN where nothing is to be done
 
+    def frames(self, frames: Frames) -> Frames:
+        return frames.planar(~np.isnan(self.factors[:, HUE]) & (frames.channels == 3))
+
     def change(self, row: int, image: Tensor) -> None:
         for step, factor in self._steps(row):
             _CHANGES[step](image, factor)

@@ -138,7 +138,9 @@ class Crop(Op):
     width: IntArray
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.resized(self.height, self.width)
+        beyond = (self.top < 0) | (self.top + self.height > frames.heights)
+        beyond |= (self.left < 0) | (self.left + self.width > frames.widths)
+        return frames.resized(self.height, self.width).planar(beyond)
 
     def image(self, x: Tensor) -> Tensor:
         return each_row(crop_image, x, self.top, self.left, self.height, self.width)

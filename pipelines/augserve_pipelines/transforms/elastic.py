@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -169,6 +169,8 @@ elastic_transform = elastic
 @dataclass(frozen=True, slots=True)
 class Elastic(Op):
     """Move every pixel of each sample by random displacements of its own."""
+
+    planar: ClassVar[bool] = True
 
     stream: StreamArray  # [N], of Stream
     height: IntArray  # [N], of the samples

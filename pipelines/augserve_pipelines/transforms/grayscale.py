@@ -101,7 +101,7 @@ class ToGray(Op):
     channels: IntArray  # [N]
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.with_channels(np.where(frames.channels > 0, self.channels, 0))
+        return frames.with_channels(np.where(frames.channels > 0, self.channels, 0)).planar()
 
     def image(self, x: Tensor) -> Tensor:
         return rgb_to_grayscale_image(x, int(self.channels[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image as Picture
@@ -85,6 +85,8 @@ def autocontrast(inpt: Any) -> Any:
 @dataclass(frozen=True, slots=True)
 class Equalize(Op):
     """Make the levels of each channel about equally frequent."""
+
+    planar: ClassVar[bool] = True
 
     def image(self, x: Tensor) -> Tensor:
         return equalize_image(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -93,6 +93,8 @@ def jpeg(image: Any, quality: int) -> Any:
 @dataclass(frozen=True, slots=True)
 class Compress(Op):
     """Compress each sample as JPEG of a quality of its own, and decode it again."""
+
+    planar: ClassVar[bool] = True
 
     quality: IntArray  # [N]
 

@@ -66,7 +66,8 @@ class PadEdges(Op):
             check_fill(color, channels, dtype)
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.resized(frames.heights + self.top + self.bottom, frames.widths + self.left + self.right)
+        rows, columns = frames.heights + self.top + self.bottom, frames.widths + self.left + self.right
+        return frames.resized(rows, columns).planar()
 
     def image(self, x: Tensor) -> Tensor:
         sides, color = self._sides(), self.color

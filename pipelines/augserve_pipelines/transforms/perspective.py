@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -181,6 +181,8 @@ def perspective(
 @dataclass(frozen=True, slots=True)
 class PerspectiveMap(Op):
     """Map each sample in perspective."""
+
+    planar: ClassVar[bool] = True
 
     coefficients: FloatArray  # [N, 8], from points of the result to points of the image
     color: ColorArray  # [N], what images are filled with

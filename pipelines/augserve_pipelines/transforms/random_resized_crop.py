@@ -48,7 +48,9 @@ class ResizedCrop(Op):
         return Chain((self.crop, self.resize))
 
     def frames(self, frames: Frames) -> Frames:
-        return self.resize.frames(frames)
+        resized = (self.crop.height != self.resize.height) | (self.crop.width != self.resize.width)
+        narrowed = self.crop.width < frames.widths  # whose rows have gaps between them; torch resizes these to planes
+        return self.resize.frames(frames).planar(resized & narrowed)
 
     def image(self, x: Tensor) -> Tensor:
         return self.run(Batch([Block(np.arange(len(x)), x)])).stack()
