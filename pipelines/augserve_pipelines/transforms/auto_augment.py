@@ -7,14 +7,16 @@ from enum import Enum
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+from torch import Tensor
 
 from augserve_pipelines.arguments import Words, nearest, shown
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.interpolation import InterpolationMode
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.parameters import Fill, WarpInterpolation
 from augserve_pipelines.transforms.augmentation_space import USUAL, ImageAugmentation, augmentations, draw_signs
@@ -83,6 +85,14 @@ class AutoAugment(ImageAugmentation):
         pairs = policies(self.policy)
         picked = [pairs[place] for place in lanes.integers(0, len(pairs)).tolist()]
         return Chain(tuple(self._one([pair[place] for pair in picked], lanes, frames) for place in range(2)))
+
+    @staticmethod
+    def get_params(transform_num: int) -> tuple[int, Tensor, Tensor]:
+        """Draw one of so many pairs, two numbers for their probabilities and two signs (0 is minus), as v1 does."""
+        lane = GlobalLane()
+        pair = int(lane.integers(0, transform_num)[0])
+        probabilities = torch.from_numpy(np.concatenate([lane.rand() for _ in range(2)]))
+        return pair, probabilities, torch.from_numpy(np.concatenate([lane.integers(0, 2) for _ in range(2)]))
 
     def _one(self, steps: list[Step], lanes: Lanes, frames: Frames) -> Op:
         names = np.array([name for name, _, _ in steps], np.str_)

@@ -17,7 +17,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.blur import convolve, gaussian_kernel
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import KernelSize, Sigma
 from augserve_pipelines.transforms.base import Transform
@@ -107,6 +107,11 @@ class GaussianBlur(Transform):
         _check("width", frames.imaged().widths, across)
         _check("height", frames.imaged().heights, down)
         return Blur(self.kernel_size, sigma)
+
+    @staticmethod
+    def get_params(sigma_min: float, sigma_max: float) -> float:
+        """Draw a standard deviation between two, from torch's global generator."""
+        return float(GlobalLane().uniform(sigma_min, sigma_max)[0])
 
 
 def _check(name: str, sizes: IntArray, taps: int) -> None:

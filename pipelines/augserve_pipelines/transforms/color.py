@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from augserve_pipelines.arguments import Words
 from augserve_pipelines.dispatch import Call
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels import color
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import NOTHING, Chain, Op, Select
 from augserve_pipelines.parameters import Factor, Hue, HueRange, NotNegativeRange, Probability
 from augserve_pipelines.samples import Sample
@@ -127,6 +128,27 @@ class ColorJitter(Transform):
             return NOTHING
         check_channels(frames, type(self).__name__)
         return Jitter(order, factors)
+
+    @staticmethod
+    def get_params(
+        brightness: Sequence[float] | None,
+        contrast: Sequence[float] | None,
+        saturation: Sequence[float] | None,
+        hue: Sequence[float] | None,
+    ) -> tuple[Tensor, float | None, float | None, float | None, float | None]:
+        """Draw the order of the four and their factors, from torch's global generator.
+
+        Args:
+            brightness: the range of its factor; None is no factor.
+            contrast: likewise.
+            saturation: likewise.
+            hue: likewise.
+        """
+        lane = GlobalLane()
+        order = torch.from_numpy(lane.permutation(4)[0])
+        ranges = (brightness, contrast, saturation, hue)
+        factors = [None if limits is None else float(lane.uniform(*limits)[0]) for limits in ranges]
+        return order, factors[0], factors[1], factors[2], factors[3]
 
 
 class RandomPhotometricDistort(Transform):

@@ -136,7 +136,7 @@ class BytesToFloats(CastTo):
     """Divide bytes by 255; other dtypes stay. PIL images and arrays become tensors."""
 
     def frames(self, frames: Frames) -> Frames:
-        return _with_dtypes(frames, lambda dtype: dtype == torch.uint8, self.dtype)
+        return _with_dtypes(frames, lambda dtype: dtype == torch.uint8, self.dtype).planar()
 
     def image(self, x: Tensor) -> Tensor:
         return bytes_to_floats_image(x, self.dtype)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from augserve_pipelines.dispatch import ALL_KINDS, Call
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import BoolArray, Chain, Op
 from augserve_pipelines.parameters import Fill, Flag, OptionalPadding, PaddingMode, Size
+from augserve_pipelines.samples import size_of
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.pad import edges
@@ -88,6 +90,29 @@ class RandomCrop(Transform):
         smaller = (sizes.heights > height) | (sizes.widths > width)
         crop = CropIfSmaller(top, left, np.full(len(frames), height), np.full(len(frames), width), smaller)
         return Chain((padded, crop)) if np.any(sides) else crop
+
+    @staticmethod
+    def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
+        """Draw a window, from torch's global generator.
+
+        Args:
+            img: the image.
+            output_size: height and width of the window.
+
+        Returns:
+            Top, left, height and width in pixels.
+
+        Raises:
+            InvalidInput: the window is larger than the image.
+        """
+        (height, width), lane = size_of(img) or (0, 0), GlobalLane()
+        rows, columns = height - output_size[0], width - output_size[1]
+        if rows < 0 or columns < 0:
+            raise InvalidInput(f"a window of {[*output_size]} is larger than the image of {[height, width]}")
+        if rows == columns == 0:
+            return 0, 0, height, width
+        top, left = (int(lane.integers(0, free + 1)[0]) for free in (rows, columns))
+        return top, left, output_size[0], output_size[1]
 
     def _edges(self, frames: Frames) -> Edges:
         left, top, right, bottom = (np.full(len(frames), side) for side in self.padding or (0, 0, 0, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,10 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.lanes import Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import BoolArray, Chain, Op
 from augserve_pipelines.parameters import AreaRange, OptionalFlag, Ratio, ResizeInterpolation, Size
+from augserve_pipelines.samples import size_of
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.resize import height_and_width
@@ -108,6 +109,23 @@ class RandomResizedCrop(Transform):
         rows, columns = (np.full(len(frames), side) for side in self.size)
         resize = ResizeTo(rows, columns, self.interpolation, self.antialias)
         return ResizedCrop(Crop(*self._windows(lanes, frames)), resize)
+
+    @staticmethod
+    def get_params(img: Any, scale: Sequence[float], ratio: Sequence[float]) -> tuple[int, int, int, int]:
+        """Draw a window, from torch's global generator.
+
+        Args:
+            img: the image.
+            scale: the least and the greatest area of the window, as a share of the image's.
+            ratio: the least and the greatest width / height of the window.
+
+        Returns:
+            Top, left, height and width in pixels.
+        """
+        height, width = size_of(img) or (1, 1)
+        frames = Frames.of([torch.empty(1, height, width, device="meta")])
+        top, left, rows, columns = RandomResizedCrop(1, scale, ratio)._windows(GlobalLane(), frames)
+        return int(top[0]), int(left[0]), int(rows[0]), int(columns[0])
 
     def _windows(self, lanes: Lanes, frames: Frames) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         top, left, height, width = self._fallback(frames)
