@@ -82,7 +82,7 @@ class Engine:
         ran = await self._compute(order, items, ticket, timings)
         timings.ran(result for result in ran if isinstance(result, Ran))
         results = [one.result if isinstance(one, Ran) else one for one in ran]
-        if order.mixes:
+        if order.mixes and any(isinstance(result, Augmented) for result in results):
             with timings.at("mix"):
                 results = await self._mix(order, results)
         with timings.at("encode"):

@@ -17,6 +17,7 @@ from augserve_server.image_files import ImageReader
 from augserve_server.image_folder import Source
 from augserve_server.results import Form, write_one
 from augserve_server.run_plan import Task, write_file
+from augserve_server.work import refusals
 
 # A batch of photographs straight from a camera is closed by their size, not by their number.
 BATCH_PIXELS = 64_000_000
@@ -89,7 +90,8 @@ class FolderRun:
         images = [step.image for step in group for _ in step.task.seeds if step.image is not None]
         seeds = [seed for step in group for seed in step.task.seeds if step.image is not None]
         try:
-            results = iter(self.pipeline(images, seeds, device=self.device)) if images else iter(())
+            with refusals():
+                results = iter(self.pipeline(images, seeds, device=self.device)) if images else iter(())
         except PipelinesError as exc:
             if len(group) == 1:
                 return [Step(group[0].task, error=_one_line(exc))]

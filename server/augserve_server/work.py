@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from augserve_pipelines import Batch, Pipeline
+from augserve_pipelines import Batch, InvalidInput, Pipeline
 from augserve_pipelines.batch import Block
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
@@ -53,7 +54,8 @@ class OverImages:
         return self.pipeline.name
 
     def run(self, items: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> list[Tensor]:
-        batch = self.pipeline(items, seeds, device=device)
+        with refusals():
+            batch = self.pipeline(items, seeds, device=device)
         return list(Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks]))
 
 
@@ -69,9 +71,19 @@ class OverSamples:
         return self.pipeline.name
 
     def run(self, items: Sequence[Mapping[str, Tensor]], seeds: Sequence[int], device: torch.device) -> list[Augmented]:
-        done = self.pipeline(items, seeds, device=device, records=self.records)
+        with refusals():
+            done = self.pipeline(items, seeds, device=device, records=self.records)
         records = done.records if self.records else [None] * len(items)
         return [Augmented(in_host_memory(leaves), record) for leaves, record in zip(done, records, strict=True)]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the engine refuses becomes InvalidInput: as torchvision, it has TypeError for kinds that do not go in."""
+    try:
+        yield
+    except TypeError as exc:
+        raise InvalidInput(str(exc)) from exc
 
 
 def in_host_memory(leaves: Mapping[str, Any]) -> dict[str, Any]:
