@@ -125,3 +125,11 @@ def test_the_functionals_match():
         for image in (torch.zeros(shape), torch.zeros(shape, dtype=torch.uint8)):
             assert_call_parity(rgb_to_grayscale, tv_functional.rgb_to_grayscale, image, 1)
             assert_call_parity(grayscale_to_rgb, tv_functional.grayscale_to_rgb, image)
+
+
+def test_images_of_several_shapes_each_keep_their_channels():
+    sample = [tv_tensors.Image(make_image((8, 9))), tv_tensors.Image(make_image((5, 6), channels=1))]
+    with pytest.raises(ValueError, match="multiple CxHxW"):
+        v2.RandomGrayscale(1.0)(sample)
+    for given, result in zip(sample, RandomGrayscale(1.0)(sample), strict=True):
+        assert_same(result.as_subclass(torch.Tensor), v2.RandomGrayscale(1.0)(given).as_subclass(torch.Tensor), "")

@@ -58,6 +58,35 @@ def test_several_images_of_a_sample_have_noise_of_their_own():
         assert_eager_target_parity(GaussianNoise(), v2.GaussianNoise(), structure, seed)
 
 
+def test_in_a_pipeline_they_share_the_noise_of_one():
+    one, other = tv_tensors.Image(make_image((7, 9))), tv_tensors.Image(make_image((7, 9), name="flower"))
+    for seed in range(3):
+        together = Pipeline([GaussianNoise()])([[one, other]], [seed])[0]
+        for given, result in zip((one, other), together, strict=True):
+            torch.manual_seed(seed)
+            assert_same(
+                result.as_subclass(torch.Tensor), tv_functional.gaussian_noise(given.as_subclass(torch.Tensor)), ""
+            )
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        lambda given: [given.RandomRotation((90, 90))],
+        lambda given: [given.RandomCrop(20), given.Resize((16, 18))],
+    ],
+)
+def test_where_the_layout_is_not_followed_the_numbers_have_another_order(steps):
+    image = channels_last(torch.zeros(3, 32, 32))
+    ours = Pipeline([*steps(transforms), GaussianNoise(clip=False)])
+    theirs = v2.Compose([*steps(v2), v2.GaussianNoise(clip=False)])
+    torch.manual_seed(1)
+    expected, actual = theirs(image), ours([image], [1])[0]
+    assert not torch.equal(actual, expected)
+    assert (actual.mean() - expected.mean()).abs() < 0.01
+    assert (actual.std() - expected.std()).abs() < 0.01
+
+
 def test_windows_of_images_match():
     image = make_image((20, 30))
     for whole in (image, channels_last(image), image / 255, channels_last(image / 255)):
