@@ -112,7 +112,7 @@ def _picked(leaf: Any, valid: Tensor) -> Tensor:
 def _kept_of(entries: Tensor, valid: Tensor | Sequence[bool]) -> Tensor:
     """Those entries that stay, where there is one for each object: a mask of all of them at once has rows instead."""
     one_each = entries.ndim > 0 and len(entries) == len(valid)
-    return _picked(entries, torch.as_tensor(valid)) if one_each else entries
+    return _picked(entries, torch.as_tensor(valid, dtype=torch.bool)) if one_each else entries
 
 
 @functional(mask=_kept_of, boxes=_kept_of, keypoints=_kept_of)
