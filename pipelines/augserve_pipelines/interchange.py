@@ -13,11 +13,12 @@ from augserve_pipelines.errors import InvalidPipeline, Problem
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.tv_tensors import TVTensor
+from augserve_pipelines.transforms.lambdas import Lambda
+from augserve_pipelines.tv_tensors import BoundingBoxFormat, TVTensor
 
 __all__ = ["from_torchvision", "to_torchvision"]
 
-ATTRIBUTES = {("RandomIoUCrop", "sampler_options"): "options", ("Lambda", "types"): "types"}
+ATTRIBUTES = {("RandomIoUCrop", "sampler_options"): "options"}
 """Parameters that torchvision keeps under another name than the constructor's."""
 
 EXTENSIONS: Mapping[tuple[str, str], Any] = {("MixUp", "mode"): "batch", ("CutMix", "mode"): "batch"}
@@ -88,6 +89,8 @@ def _ours(step: Any, place: str, problems: list[Problem]) -> Transform | None:
     if len(problems) > before:
         return None
     try:
+        if name == "Lambda":
+            return kind(step.lambd, *step.types)
         return kind(**{one: value for one, value in given.items() if (name, one) not in EXTENSIONS})
     except (TypeError, ValueError) as error:
         problems.append(Problem(None, f"{place}.{name}", str(error)))
@@ -126,13 +129,16 @@ def _theirs(v2: ModuleType, step: Transform, place: str, problems: list[Problem]
             given[one] = _value(v2, value, f"{place}.{one}", problems)
         elif value != EXTENSIONS[name, one]:
             problems.append(Problem(None, f"{place}.{one}", f"{value!r} is nothing that torchvision has"))
-    types = given.pop("types", ()) if name == "Lambda" else ()
-    return getattr(v2, name)(*given.values(), *types) if types else getattr(v2, name)(**given)
+    if isinstance(step, Lambda):
+        return v2.Lambda(step.lambd, *map(_kind, step.types))
+    return getattr(v2, name)(**given)
 
 
 def _value(v2: ModuleType, value: Any, place: str, problems: list[Problem]) -> Any:
     if isinstance(value, InterpolationMode):
         return v2.InterpolationMode(value.value)
+    if isinstance(value, BoundingBoxFormat):
+        return value.name
     if isinstance(value, Transform):
         return _theirs(v2, value, place, problems)
     if isinstance(value, Mapping):

@@ -24,7 +24,7 @@ from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select, after
 from augserve_pipelines.plan import Plan, plan, with_parity
-from augserve_pipelines.probing import probe, probe_batches
+from augserve_pipelines.probing import as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.samples import Sample, frames_of
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
@@ -216,7 +216,19 @@ class Pipeline:
         return plan(self._draw(frames, seeds), frames)
 
     def _probed(self) -> Frames:
-        frames = probe(1 if self.input.mode == "L" else 3, seeds=_PROBE_SEEDS)
+        """What comes out for photographs, or for videos where they are refused."""
+        frames = probe(self.transforms, 1 if self.input.mode == "L" else 3, seeds=_PROBE_SEEDS)
+        if frames.samples is not None:
+            frames = frames[: _PROBE_SEEDS // 2]
+        try:
+            return self._outputs(frames)
+        except InvalidInput as refusal:
+            try:
+                return self._outputs(as_videos(frames))
+            except InvalidInput:
+                raise refusal from None
+
+    def _outputs(self, frames: Frames) -> Frames:
         seeds = range(len(frames))
         outputs = after(self._draw(frames, seeds, probing=True), frames)
         if self._together is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,18 +18,27 @@ from augserve_pipelines.transforms.base import Transform, is_batched
 from augserve_pipelines.transforms.containers import RandomChoice, RandomOrder
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask
 
-__all__ = ["SIZES", "impossible", "probe", "probe_batches"]
+__all__ = ["SIZES", "as_videos", "impossible", "probe", "probe_batches"]
 
 SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))  # that photographs may have
 FAR_SIZES = ((64, 64), *SIZES, (4000, 6000))
 BATCH = 2
+FRAMES = 32
+
+Size: TypeAlias = tuple[int, int]
 
 
-def probe(channels: int, sizes: Sequence[tuple[int, int]] = SIZES, seeds: int = 1) -> Frames:
-    """Frames of uint8 images of these sizes, each ``seeds`` times, with every kind of target beside the image."""
-    own = [_sample(channels, size) for size in sizes]
-    frames = frames_of(own)
-    return frames[np.tile(np.arange(len(own)), seeds)]
+def probe(transforms: Sequence[Transform], channels: int, sizes: Sequence[Size] = SIZES, seeds: int = 1) -> Frames:
+    """Frames of uint8 images of these sizes, ``seeds`` times; with targets where some transform needs them."""
+    own = frames_of([_sample(channels, size) for size in sizes])
+    if not any(_needs(transform) for transform in transforms):
+        own = replace(own, samples=None)
+    return own[np.tile(np.arange(len(own)), seeds)]
+
+
+def as_videos(frames: Frames) -> Frames:
+    """Each image as a video of such images."""
+    return replace(frames.led(FRAMES), videos=np.ones(len(frames), bool))
 
 
 def probe_batches(frames: Frames) -> Frames:
@@ -43,35 +53,42 @@ def probe_batches(frames: Frames) -> Frames:
 
 def impossible(transforms: Sequence[Transform], channels: int) -> Iterator[tuple[str, str]]:
     """The place and the reason of every step that can run on no photograph, such as ``Normalize`` on integers."""
-    frames = probe(channels, FAR_SIZES)
-    yield from _impossible(transforms, frames, "transforms")
+    images = probe(transforms, channels, FAR_SIZES)
+    yield from _impossible(transforms, [images, as_videos(images)], "transforms", batches=False)
 
 
-def _impossible(transforms: Sequence[Transform], frames: Frames, place: str) -> Iterator[tuple[str, str]]:
-    batches = False
+def _impossible(
+    transforms: Sequence[Transform], inputs: list[Frames], place: str, *, batches: bool
+) -> Iterator[tuple[str, str]]:
+    """``inputs`` are what may come in: images, videos. ``batches``: whether these are collated already."""
     for index, transform in enumerate(transforms):
         own = f"{place}[{index}].{type(transform).__name__}"
         if is_batched(transform) and not batches:
-            frames, batches = probe_batches(frames), True
-        inner = list(_inside(transform, frames, f"{own}.transforms"))
+            inputs, batches = [probe_batches(frames) for frames in inputs], True
+        inner = list(_inside(transform, inputs, f"{own}.transforms", batches))
         yield from inner
         if inner:
             return
-        drawn = _drawn(transform, frames)
-        if isinstance(drawn, str):
-            yield own, drawn
+        drawn = [_drawn(transform, frames) for frames in inputs]
+        reasons = [one for one in drawn if isinstance(one, str)]
+        if len(reasons) == len(drawn):
+            yield own, reasons[0]
             return
-        frames = drawn
+        inputs = [one for one in drawn if not isinstance(one, str)]
 
 
-def _inside(transform: Transform, frames: Frames, place: str) -> Iterator[tuple[str, str]]:
+def _inside(transform: Transform, inputs: list[Frames], place: str, batches: bool) -> Iterator[tuple[str, str]]:
     steps = transform.steps()
     if isinstance(transform, RandomChoice | RandomOrder):
         for index, step in enumerate(steps):
-            for own, reason in _impossible([step], frames, place):
+            for own, reason in _impossible([step], inputs, place, batches=batches):
                 yield own.replace(f"{place}[0]", f"{place}[{index}]", 1), reason
     elif steps:
-        yield from _impossible(steps, frames, place)
+        yield from _impossible(steps, inputs, place, batches=batches)
+
+
+def _needs(transform: Transform) -> bool:
+    return bool(transform.needs) or any(_needs(step) for step in transform.steps())
 
 
 def _drawn(transform: Transform, frames: Frames) -> Frames | str:

@@ -56,9 +56,9 @@ class Record:
         done = tuple(calls)
         matrix: Matrix | None = np.eye(3)
         points: Matrix | None = np.eye(3)
-        size = input_size
+        size = canvas = input_size
         for call in (one for one in done if _acts_on(one, Tensor)):  # calls that differ by kind go to the same places
-            step, points_step, size = _geometry(call, size)
+            step, points_step, size, canvas = _geometry(call, size, canvas)
             matrix, points = _product(step, matrix), _product(points_step, points)
         return cls(seed, input_size, size, done, matrix, points)
 
@@ -145,16 +145,25 @@ class Record:
         return np.linalg.inv(matrix).astype(np.float64, copy=False)
 
 
-def _geometry(call: Call, size: Size) -> tuple[Matrix | None, Matrix | None, Size]:
+def _geometry(call: Call, size: Size, canvas: Size) -> tuple[Matrix | None, Matrix | None, Size, Size]:
+    """Where boxes and points go, and the new sizes: of images, and of the canvas of coordinates.
+
+    The two may differ by a pixel where an image is rotated and expanded.
+    """
     own = call.functional
     if own.geometry is None or own.index_geometry is None:
-        return np.eye(3), np.eye(3), size
+        return np.eye(3), np.eye(3), size, canvas
     try:
-        matrix, after = own.geometry(*size, **call.arguments)
-        points, _ = own.index_geometry(*size, **call.arguments)
+        _, after = own.geometry(*size, **call.arguments)
+        matrix, _ = own.geometry(*canvas, **call.arguments)
+        points, canvas = own.index_geometry(*canvas, **call.arguments)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise InvalidInput(f"{own.name} cannot act on {size[0]} x {size[1]} pixels: {error}") from error
-    return matrix, points, (int(after[0]), int(after[1]))
+    return matrix, points, _whole(after), _whole(canvas)
+
+
+def _whole(size: Size) -> Size:
+    return int(size[0]), int(size[1])
 
 
 def _product(step: Matrix | None, before: Matrix | None) -> Matrix | None:
@@ -177,7 +186,7 @@ def _check_sizes(calls: Sequence[Call], size: Size, most_pixels: int) -> None:
                 f"{call.functional.name} is given {made} numbers; {NUMBERS_PER_PIXEL * most_pixels} are allowed"
             )
         for kind in (one for one in ALL_KINDS if _acts_on(call, one)):
-            *_, sizes[kind] = _geometry(call, sizes[kind])
+            *_, sizes[kind], _ = _geometry(call, sizes[kind], sizes[kind])
             _check_pixels(call, sizes[kind], most_pixels)
 
 

@@ -23,6 +23,7 @@ from augserve_pipelines.transforms.shares import between, share_of
 __all__ = ["RandomResize", "RandomShortestSize", "ScaleJitter"]
 
 Side = Annotated[Pixels, Words("an integer", example=256)]
+LongerSide = Annotated[Pixels, Words("an integer", example=480)]
 Sides = Annotated[
     Pixels | Annotated[Sequence[Pixels], Items()], Words("an integer or a list of integers", example=[480, 512, 544])
 ]
@@ -52,7 +53,7 @@ class RandomResize(Transform):
     def __init__(
         self,
         min_size: Side,
-        max_size: Side,
+        max_size: LongerSide,
         interpolation: ResizeInterpolation = "bilinear",
         antialias: OptionalFlag = True,
     ) -> None:

@@ -78,7 +78,7 @@ def rotate_image(
     size = image.shape[-2], image.shape[-1]
     turns = _quarter_turns(angle, expand, center, size)
     if turns is not None:
-        return torch.rot90(image, turns, (-2, -1))
+        return _turned(image, turns)
     mode = check_warp(image, interpolation, fill)
     inverse = _inverse(angle, from_middle(center, *size))
     result_size = _expanded(inverse, size) if expand else size
@@ -122,7 +122,7 @@ def rotate_bounding_boxes(
     if not bounding_boxes.numel():
         return bounding_boxes, canvas_size
     boxes = bounding_boxes if bounding_boxes.is_floating_point() else bounding_boxes.float()
-    move, origin, size = _placed(canvas_size, angle, expand, center, boxes.dtype)
+    move, origin, size = _placed(canvas_size, angle, expand, center, boxes.dtype, boxes.device)
     return move_boxes(boxes, move, format, size, clamping_mode, origin).to(bounding_boxes.dtype), size
 
 
@@ -137,7 +137,7 @@ def rotate_keypoints(
     if not keypoints.numel():
         return keypoints, canvas_size
     dtype = keypoints.dtype if keypoints.is_floating_point() else torch.float32
-    move, origin, size = _placed(canvas_size, angle, expand, center, dtype)
+    move, origin, size = _placed(canvas_size, angle, expand, center, dtype, keypoints.device)
     return move_keypoints(keypoints, move, origin), size
 
 
@@ -170,6 +170,14 @@ def rotate_geometry(
     return matrix, _result_size(size, angle, expand, center)
 
 
+def rotate_index_geometry(
+    height: int, width: int, angle: float, expand: bool = False, center: Sequence[float] | None = None, **_: Any
+) -> tuple[Projective, Size]:
+    """The same matrix, and the size of the canvas of coordinates, which may be a pixel larger than the image."""
+    placed = _placed((height, width), angle, expand, center, torch.float32)
+    return rotate_geometry(height, width, angle, expand, center)[0], placed[-1]
+
+
 @functional(
     image=rotate_image,
     mask=rotate_mask,
@@ -177,6 +185,7 @@ def rotate_geometry(
     keypoints=rotate_keypoints,
     picture=rotate_picture,
     geometry=rotate_geometry,
+    index_geometry=rotate_index_geometry,
 )
 def rotate(
     inpt: Any,
@@ -217,8 +226,8 @@ class QuarterTurns(Turns):
     def image(self, x: Tensor) -> Tensor:
         turns = self._turns()
         if (turns == turns[0]).all():
-            return torch.rot90(x, int(turns[0]), (-2, -1))
-        return each_row(lambda image, own: torch.rot90(image, own, (-2, -1)), x, turns)
+            return _turned(x, int(turns[0]))
+        return each_row(_turned, x, turns)
 
     def _turns(self) -> IntArray:
         return (self.angle % 360 // 90).astype(np.int64)  # 0 to 3
@@ -233,7 +242,7 @@ class Rotate(Turns):
     color: ColorArray  # [N], what images are filled with
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.resized(self.height, self.width)
+        return frames.resized(self.height, self.width).planar()
 
     def image(self, x: Tensor) -> Tensor:
         center = from_middle(self.center, x.shape[-2], x.shape[-1])
@@ -327,6 +336,10 @@ def _sizes(angle: FloatArray, frames: Frames, expand: bool, center: tuple[float,
     return expanded([_inverse(degrees, from_middle(center, *size)) for degrees, size in rows], sizes)
 
 
+def _turned(image: Tensor, turns: int) -> Tensor:
+    return torch.rot90(image, turns, (-2, -1)) if turns else image.clone()  # which keeps the layout
+
+
 def _inverse(angle: float, center: Point) -> Matrix:
     return Affinity(-(angle % 360)).inverse(center)
 
@@ -352,7 +365,12 @@ def _expanded(inverse: Matrix, size: Size) -> Size:
 
 
 def _placed(
-    canvas_size: Size, angle: float, expand: bool, center: Sequence[float] | None, dtype: torch.dtype
+    canvas_size: Size,
+    angle: float,
+    expand: bool,
+    center: Sequence[float] | None,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
 ) -> tuple[Move, Tensor | None, Size]:
     """How points move, where the canvas starts then, and its size."""
     rotation = Affinity(-angle)
@@ -360,6 +378,6 @@ def _placed(
     move = affine_move(rotation.forward(about))
     if not expand:
         return move, None, canvas_size
-    origin = move(corners(canvas_size, dtype)).amin(0, keepdim=True)
+    origin = move(corners(canvas_size, dtype, device)).amin(0, keepdim=True)
     # The size is computed as if the center were given from the middle of the image: it may be off by one.
     return move, origin, _expanded(rotation.inverse(about), canvas_size)
