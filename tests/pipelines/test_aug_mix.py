@@ -103,6 +103,15 @@ def test_a_record_names_nothing_but_its_operations() -> None:
         mix_chains(image, [[0.5, 0.5]], [[["equalize", []]] * 1001])
 
 
+def test_a_record_of_other_weights_or_arguments_is_refused() -> None:
+    image = make_image(SIZE)
+    with pytest.raises(InvalidInput, match=r"2 rows of weights for an image of shape \[3, 33, 47\]"):
+        mix_chains(image, [[1.0], [1.0]], [])
+    for weights, chains in (([[1.0]], [[]]), ([[0.5, 0.5]], [[["affine", [["angle", "5"]]]]]), ([[0.5, 0.5]], [[3]])):
+        with pytest.raises((TypeError, ValueError)):
+            mix_chains(image, weights, chains)
+
+
 def test_parameters() -> None:
     for arguments in ({"severity": 11}, {"severity": 0}, {"mixture_width": 0}, {"alpha": 0.0}):
         with pytest.raises(InvalidParameters, match=next(iter(arguments))):

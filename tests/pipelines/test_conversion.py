@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import permutations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from parity import assert_parity, assert_same, make_images
 
 from augserve_pipelines import InvalidInput, Pipeline, transforms, tv_tensors
+from augserve_pipelines.frames import Frames
 from augserve_pipelines.transforms.conversion import convert_image_dtype, to_dtype, to_dtype_image
 from factories import make_image
 from oracle import tv_functional, v2
@@ -97,6 +101,31 @@ def test_an_image_may_be_given_as_a_tensor_where_a_pipeline_has_a_dtype_for_imag
     assert_same(Pipeline([cast])([image], [0])[0], tv_functional.to_dtype(image, torch.float32, True), "as an image")
     marked = Pipeline([transforms.ToImage(), cast])([{"image": image, "label": 1}], [0])[0]
     assert_same(marked["image"], tv_functional.to_dtype(image, torch.float32, True), "in a structure")
+
+
+def test_a_mapping_fuses_like_one_dtype() -> None:
+    mapping = {"Image": "float32", "Mask": "int64"}
+    steps = [transforms.ToImage(), transforms.Resize(32), transforms.ToDtype(mapping, scale=True)]
+    pipeline = Pipeline([*steps, transforms.Normalize([0.5], [0.25])])
+    assert [type(op).__name__ for op in pipeline.plan(Frames.of([make_image()]), [0]).ops] == ["Resample"]
+
+
+@settings(max_examples=30)
+@given(
+    dtypes=st.dictionaries(
+        st.sampled_from([theirs.Image, theirs.Mask, theirs.BoundingBoxes, theirs.KeyPoints]),
+        st.sampled_from([None, torch.float32, torch.float64, torch.float16]),
+        min_size=1,
+    ),
+    others=st.sampled_from([None, torch.float32, torch.float64]),
+    scale=st.booleans(),
+)
+def test_any_mapping(dtypes: dict[type, torch.dtype | None], others: torch.dtype | None, scale: bool) -> None:
+    mapping = {**dtypes, "others": others}
+    ours, oracle = transforms.ToDtype(dict(mapping), scale), v2.ToDtype(dict(mapping), scale)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchvision's, of a scale without a dtype
+        assert_target_parity(ours, oracle, [make_structure((7, 9))], seeds=[0])
 
 
 def test_a_kind_that_the_mapping_lacks_is_refused() -> None:

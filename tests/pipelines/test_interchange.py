@@ -62,6 +62,13 @@ def test_a_sequential_and_one_transform_are_taken_too() -> None:
     assert Pipeline.from_torchvision(v2.Resize(10)).transforms[0].arguments["size"] == (10,)
 
 
+def test_a_lambda_keeps_its_function_and_its_types() -> None:
+    over = v2.Compose([v2.Lambda(len, tv_tensors.Mask, int), v2.Lambda(len)])
+    ours = Pipeline.from_torchvision(over)
+    assert ours.transforms[0].lambd is len
+    assert [step.types for step in ours.to_torchvision().transforms] == [(tv_tensors.Mask, int), (object,)]
+
+
 def test_every_transform_without_a_counterpart_is_named() -> None:
     older = importlib.import_module("torchvision.transforms").Resize(10)
     with pytest.raises(InvalidPipeline) as caught:

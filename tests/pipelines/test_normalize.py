@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from parity import assert_parity, assert_same, make_images
 
 from augserve_pipelines import InvalidInput, Pipeline, transforms
@@ -41,6 +43,17 @@ def test_normalize_refuses_what_it_cannot_do() -> None:
         transforms.Normalize([0.1, 0.2], [1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="std"):
         transforms.Normalize(MEAN, [1.0, 0.0, 1.0])
+
+
+@settings(max_examples=30)
+@given(
+    values=st.lists(st.tuples(st.floats(-5, 5), st.floats(0.01, 5)), min_size=1, max_size=4),
+    dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+)
+def test_any_parameters(values: list[tuple[float, float]], dtype: torch.dtype) -> None:
+    mean, std = ([pair[place] for pair in values] for place in range(2))
+    images = [make_image((7, 13), torch.float32)[:1].expand(len(mean), 7, 13).to(dtype)]
+    assert_parity(transforms.Normalize(mean, std), v2.Normalize(mean, std), images, seeds=[0])
 
 
 def test_targets_are_left_alone() -> None:

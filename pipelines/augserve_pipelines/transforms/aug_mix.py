@@ -67,10 +67,12 @@ def mix_chains_image(
         chains: each a list of [name of the functional, list of [name of the argument, value]].
 
     Raises:
-        InvalidInput: a functional is not one of AugMix, or there are too many.
+        InvalidInput: a functional is not one of AugMix, there are too many, or the weights do not go with the image.
     """
     if sum(map(len, chains)) > MOST_CALLS:
         raise InvalidInput(f"chains have at most {MOST_CALLS} operations, these have {sum(map(len, chains))}")
+    if len(weights) != 1 and (image.ndim < 4 or len(weights) != len(image)):
+        raise InvalidInput(f"there are {len(weights)} rows of weights for an image of shape {[*image.shape]}")
     return _blend(image, torch.tensor(weights), [_augmented(image, chain) for chain in chains])
 
 
@@ -209,5 +211,8 @@ def _augmented(image: Tensor, chain: Sequence[Sequence[Any]]) -> Tensor:
     for name, arguments in chain:
         if name not in ALLOWED:
             raise InvalidInput(f"{name!r:.80} is no operation of AugMix; allowed: {', '.join(ALLOWED)}")
-        image = FUNCTIONALS[name](image, **dict(arguments))
+        try:
+            image = FUNCTIONALS[name](image, **dict(arguments))
+        except (AttributeError, ArithmeticError) as error:  # of arguments that a record has from anywhere
+            raise InvalidInput(f"{name} of AugMix: {error}") from error
     return image

@@ -87,9 +87,8 @@ class Space:
             return _bits(self.first_bits, self.lost_bits, bins)
         if name == "Solarize":
             return _linear(1.0, 0.0, bins)
-        if name.startswith("Translate"):
-            return _linear(0.0, self.shift(side), bins)
-        return _linear(0.0, {"S": self.shear, "R": self.turn}[name[0]] if name in _GEOMETRY else self.color, bins)
+        reach = {"Shear": self.shear, "Translate": self.shift(side), "Rotate": self.turn}
+        return _linear(0.0, reach.get(name.rstrip("XY"), self.color), bins)
 
 
 def _shift_of_331_pixels(side: int) -> float:
