@@ -124,6 +124,16 @@ def test_what_can_never_work_is_refused_with_the_cure():
         Pipeline([JPEG(50)])([torch.zeros(4, 4, 4, dtype=torch.uint8)], [0])
 
 
+def test_an_image_that_is_too_long_for_a_file_is_refused():
+    with pytest.raises(InvalidInput, match="JPEG cannot hold 65501 x 1 pixels of mode L: "):
+        Pipeline([JPEG(50)])([torch.zeros(1, 1, 65501, dtype=torch.uint8)], [0])
+
+
+def test_an_image_that_pillow_takes_for_a_bomb_is_compressed(monkeypatch):
+    monkeypatch.setattr(Picture, "MAX_IMAGE_PIXELS", 10)
+    assert jpeg_image(make_image((8, 8)), 50).shape == (3, 8, 8)
+
+
 @pytest.mark.parametrize(
     ("quality", "message"),
     [

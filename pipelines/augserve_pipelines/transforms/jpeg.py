@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import torch
 from PIL import Image as Picture
+from PIL.JpegImagePlugin import JpegImageFile
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
@@ -80,8 +81,10 @@ def _jpeg_picture(image: Picture.Image, quality: int) -> Picture.Image:
     try:
         image.save(file, format="JPEG", quality=quality)
     except OSError as error:
-        raise InvalidInput(f"JPEG holds no images of mode {image.mode}") from error
-    with Picture.open(file) as decoded:
+        size = f"{image.width} x {image.height} pixels"
+        raise InvalidInput(f"JPEG cannot hold {size} of mode {image.mode}: {error}") from error
+    file.seek(0)
+    with JpegImageFile(file) as decoded:  # Image.open would refuse a large one as a bomb
         return decoded.copy()
 
 
