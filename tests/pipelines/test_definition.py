@@ -219,7 +219,7 @@ def test_a_key_of_any_text_stays_on_one_short_line() -> None:
 
 def test_an_unknown_transform_without_a_near_name_is_told_all_there_are() -> None:
     found = the_problem("transforms: [Xyzzy]")
-    assert "no transform is named 'Xyzzy'; allowed: CenterCrop, " in found
+    assert "no transform is named 'Xyzzy'; allowed: AugMix, AutoAugment, CenterCrop, " in found
     assert ", Resize, " in found
     assert "RandomTransform" not in found
 
