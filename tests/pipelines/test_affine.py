@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -173,6 +174,24 @@ def test_boxes_over_all_parameters(
 )
 def test_every_target(arguments: dict[str, object]) -> None:
     assert_target_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), seeds=(0, 2**40 + 5))
+
+
+@settings(max_examples=12)
+@given(
+    degrees=st.floats(0, 400),
+    translate=st.none() | st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    scale=st.none() | st.tuples(st.floats(0.1, 1), st.floats(1, 3)),
+    shear=st.none() | st.floats(0, 60) | st.tuples(st.floats(-60, 0), st.floats(0, 60)),
+    interpolation=st.sampled_from(MODES),
+    fill=st.none() | st.floats(0, 255) | st.sampled_from([{"others": 3.5}]),
+    center=st.none() | st.tuples(st.floats(-40, 40), st.floats(-40, 40)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**32),
+)
+def test_the_class_over_all_parameters(size: tuple[int, int], seed: int, **arguments: Any) -> None:
+    structures = [make_structure(size), make_picture_structure(size)]
+    theirs = v2.RandomAffine(**copy.deepcopy(arguments))
+    assert_target_parity(RandomAffine(**arguments), theirs, structures, seeds=(seed,))
 
 
 @pytest.mark.parametrize("interpolation", MODES)

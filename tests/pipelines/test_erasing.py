@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from leaves import assert_parity_of_leaves
 from parity import SEEDS, assert_parity, channels_last, make_images
 from targets import (
@@ -129,16 +133,30 @@ def test_images_videos_and_pictures(value: object) -> None:
     assert_target_parity(ours, theirs, alone, seeds=range(4))
 
 
+@settings(max_examples=12)
+@given(
+    p=st.sampled_from([0.5, 1.0]),
+    scale=st.tuples(st.floats(0, 0.3), st.floats(0.3, 1)),
+    ratio=st.tuples(st.floats(0.1, 1), st.floats(1, 9)),
+    value=st.floats(0, 255) | st.just([1.0, 2.0, 3.0]) | st.just("random"),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**32),
+)
+def test_the_class_over_all_parameters(size: tuple[int, int], seed: int, **arguments: Any) -> None:
+    structures = [{"image": make_structure(size)["image"]}, make_video_structure(size)["video"]]
+    assert_target_parity(RandomErasing(**arguments), v2.RandomErasing(**arguments), structures, seeds=(seed,))
+
+
 def test_what_cannot_be_erased_passes_with_a_warning() -> None:
     sample = make_structure((40, 60))
     for seed in range(3):
         torch.manual_seed(seed)
         with pytest.warns(UserWarning, match="passing through") as theirs:
             expected = v2.RandomErasing(1)(dict(sample))
-        for given in (sample, as_ours(sample)):
+        for own in (sample, as_ours(sample)):
             torch.manual_seed(seed)
             with pytest.warns(UserWarning, match="RandomErasing leaves .* as they are") as ours:
-                actual = RandomErasing(1)(dict(given))
+                actual = RandomErasing(1)(dict(own))
             assert len(ours) == len(theirs)
             assert_same_structure(as_ours(actual), as_ours(expected), f"seed {seed}")
         (result,) = Pipeline([RandomErasing(1)])([as_ours(sample)], [seed])

@@ -137,6 +137,20 @@ def test_every_target(arguments: dict[str, object]) -> None:
     assert_target_parity(RandomPerspective(**arguments), v2.RandomPerspective(**arguments), seeds=(0, 1))
 
 
+@settings(max_examples=12)
+@given(
+    distortion_scale=st.floats(0, 1),
+    p=st.sampled_from([0.5, 1.0]),
+    interpolation=st.sampled_from(MODES),
+    fill=st.none() | st.floats(0, 255),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**32),
+)
+def test_the_class_over_all_parameters(size: tuple[int, int], seed: int, **arguments: Any) -> None:
+    structures = [make_structure(size), make_picture_structure(size)]
+    assert_target_parity(RandomPerspective(**arguments), v2.RandomPerspective(**arguments), structures, seeds=(seed,))
+
+
 def test_a_fill_for_each_kind() -> None:
     fills = {"Image": [9, 8, 7], "Mask": 3, "others": 2}
     theirs = {tv_tensors.Image: [9, 8, 7], tv_tensors.Mask: 3, "others": 2}

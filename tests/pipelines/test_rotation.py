@@ -177,6 +177,21 @@ def test_every_target(arguments: dict[str, object]) -> None:
     assert_target_parity(RandomRotation(**arguments), v2.RandomRotation(**arguments), seeds=(0, 7))
 
 
+@settings(max_examples=12)
+@given(
+    degrees=st.floats(0, 400) | st.sampled_from([(90, 90), (180, 180), (-90, -90)]),
+    interpolation=st.sampled_from(MODES),
+    expand=st.booleans(),
+    center=st.none() | st.tuples(st.floats(-40, 40), st.floats(-40, 40)),
+    fill=st.none() | st.floats(0, 255),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**32),
+)
+def test_the_class_over_all_parameters(size: tuple[int, int], seed: int, **arguments: Any) -> None:
+    structures = [make_structure(size), make_picture_structure(size)]
+    assert_target_parity(RandomRotation(**arguments), v2.RandomRotation(**arguments), structures, seeds=(seed,))
+
+
 def test_a_fill_for_each_kind() -> None:
     fills = {"Image": [9, 8, 7], "Mask": 3, "Tensor": 5, "Video": None}
     theirs = {getattr(tv_tensors, name, torch.Tensor): fill for name, fill in fills.items()}
