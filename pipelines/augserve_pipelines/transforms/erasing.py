@@ -43,9 +43,15 @@ def erase_image(image: Tensor, i: int, j: int, h: int, w: int, v: Tensor, inplac
         w: its width.
         v: what to put there; broadcasts to ``[..., C, h, w]`` and is cast to the image's dtype.
         inplace: whether to write into ``image`` itself.
+
+    Raises:
+        InvalidInput: ``v`` does not broadcast to the rectangle.
     """
     erased = image if inplace else image.clone()
-    erased[..., i : i + h, j : j + w] = v
+    try:
+        erased[..., i : i + h, j : j + w] = v
+    except RuntimeError:
+        raise InvalidInput(f"values {[*v.shape]} do not fit {h} x {w} pixels of {[*image.shape]}") from None
     return erased
 
 
@@ -94,9 +100,10 @@ class Erase(Op):
         yield Call(erase, {"i": top, "j": left, "h": height, "w": width, "v": self.values[0]})
 
     def leaves(self, sample: Sample) -> Sample:
-        for place in sample.places(Mask, BoundingBoxes, KeyPoints):
-            name = type(sample.leaves[place]).__name__
-            warnings.warn(f"RandomErasing leaves {name} as they are; that may change", stacklevel=2)
+        if sample.pixel_places():  # eagerly: in a pipeline, pixels are still pending here
+            for place in sample.places(Mask, BoundingBoxes, KeyPoints):
+                name = type(sample.leaves[place]).__name__
+                warnings.warn(f"RandomErasing leaves {name} as they are; that may change", stacklevel=2)
         return sample.mapped(self.leaf)
 
     def image(self, x: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ def with_ones(points: Tensor) -> Tensor:
     return F.pad(points, [0, 1], value=1.0)
 
 
-def corners(canvas_size: Size, dtype: torch.dtype) -> Tensor:
+def corners(canvas_size: Size, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
     """Those of a canvas: ``[4, 2]``."""
     height, width = canvas_size
-    return torch.tensor([[0, 0], [0, height], [width, height], [width, 0]], dtype=dtype)
+    return torch.tensor([[0, 0], [0, height], [width, height], [width, 0]], dtype=dtype, device=device)
 
 
 def move_keypoints(keypoints: Tensor, move: Move, origin: Tensor | None = None) -> Tensor:
