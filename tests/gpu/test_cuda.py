@@ -31,6 +31,9 @@ EXACT = [
     T.RandomInvert(),
     T.RandomPosterize(3),
     T.RandomSolarize(128),
+    T.RandomEqualize(1.0),
+    T.RandomChannelPermutation(),
+    T.JPEG((10, 90)),
     T.RandomErasing(1.0, value=7),
     T.Compose([T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]),
     T.RandomApply([T.RandomChoice([T.Resize(24), T.CenterCrop(30)])]),
@@ -43,6 +46,10 @@ WITHIN_ONE = [
     T.GaussianBlur(5),
     T.ColorJitter(0.4, 0.4, 0.4, 0.1),
     T.Grayscale(3),
+    T.RandomPhotometricDistort(),
+    T.RandomAutocontrast(1.0),
+    T.RandomAdjustSharpness(1.7, p=1.0),
+    T.GaussianNoise(),
 ]
 
 
