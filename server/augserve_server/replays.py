@@ -8,12 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 
 from augserve.wire import IMAGE_PART, LABELS_PART
 from augserve_pipelines import InputRule, InvalidInput
+from augserve_pipelines.dispatch import Call
 from augserve_pipelines.records import Record
+from augserve_pipelines.transforms.sanitize import keep_objects
+from augserve_pipelines.tv_tensors.interop import like
 from augserve_server.errors import ClientGone, RecordInvalid, TargetInvalid
 from augserve_server.inspection import EncodedSample, Inspector
+from augserve_server.record_costs import check_costs
 from augserve_server.uploads import SampleUpload, Upload
 from augserve_server.work import Augmented
 
@@ -43,8 +48,9 @@ class EncodedReplay:
         for call in self.record.calls:
             if not wanted():
                 raise ClientGone
+            leaves = _with_kept_labels(call, leaves)
             leaves = _replayed(replace(self.record, calls=(call,)), leaves)
-        return Augmented(leaves)
+        return Augmented({name: _stacked(leaf) for name, leaf in leaves.items()})
 
 
 class ReplayInspector:
@@ -73,7 +79,9 @@ class ReplayInspector:
         if text is None:
             raise RecordInvalid("is missing: send one with each sample, or one for all")
         if text not in self._read:  # one for all is read once; twice at the same time does no harm
-            self._read[text] = _read_record(text, self._inspector.image.max_pixels)
+            record = _read_record(text, self._inspector.image.max_pixels)
+            check_costs(record, self._inspector.clip.frames)
+            self._read[text] = record
         return self._read[text]
 
 
@@ -102,6 +110,19 @@ def _check_size(size: Size, record: Record) -> None:
             value=list(size),
             allowed=[height, width],
         )
+
+
+def _with_kept_labels(call: Call, leaves: dict[str, Any]) -> dict[str, Any]:
+    """The same parts, without the labels of objects that the call drops: labels are no kind that it acts on itself."""
+    labels, valid = leaves.get(LABELS_PART), call.arguments.get("valid")
+    if call.functional is not keep_objects or labels is None or not labels.ndim or len(labels) != len(valid or ()):
+        return leaves
+    return {**leaves, LABELS_PART: labels[torch.tensor(valid, dtype=torch.bool)]}
+
+
+def _stacked(leaf: Any) -> Tensor:
+    """Five crops, and ten, are one tensor, as in the results of pipelines."""
+    return like(leaf[0], torch.stack(leaf)) if isinstance(leaf, tuple) else leaf
 
 
 def _replayed(record: Record, leaves: dict[str, Any]) -> dict[str, Any]:

@@ -57,12 +57,12 @@ class Several:
 def write_file(result: Augmented) -> Body:
     """The safetensors file of a result: its tensors by name, and what there is to say about them."""
     tensors = {name: _raw(leaf) for name, leaf in result.leaves.items()}
-    boxes, points = (result.leaves.get(name) for name in (BOXES_PART, KEYPOINTS_PART))
-    said = metadata(boxes) if boxes is not None else metadata(points)
+    boxes, points = (metadata(result.leaves.get(name)) for name in (BOXES_PART, KEYPOINTS_PART))
+    canvas_size = {**points, **boxes}.get("canvas_size")
     about = wire.Metadata(
-        boxes_format=said["format"].value if boxes is not None else None,
-        clamping_mode=said["clamping_mode"] if boxes is not None else None,
-        canvas_size=_size(said["canvas_size"]) if said else None,
+        boxes_format=boxes["format"].value if boxes else None,
+        clamping_mode=boxes["clamping_mode"] if boxes else None,
+        canvas_size=_size(canvas_size) if canvas_size else None,
         record=_record(result),
     )
     return wire.write_safetensors(tensors, about.write())
@@ -97,11 +97,11 @@ def _pixel_parts(result: Augmented, media_type: str, quality: int) -> Iterator[N
 def _target_parts(result: Augmented) -> Iterator[NamedBody]:
     leaves = result.leaves
     if BOXES_PART in leaves:
-        yield NamedBody(BOXES_PART, JSON, [wire.write_boxes(_boxes(leaves[BOXES_PART]))])
+        yield NamedBody(BOXES_PART, JSON, [_boxes(leaves[BOXES_PART])])
     if MASKS_PART in leaves:
         yield _mask_part(_array(leaves[MASKS_PART]))
     if KEYPOINTS_PART in leaves:
-        yield NamedBody(KEYPOINTS_PART, JSON, [wire.write_keypoints(_keypoints(leaves[KEYPOINTS_PART]))])
+        yield NamedBody(KEYPOINTS_PART, JSON, [_keypoints(leaves[KEYPOINTS_PART])])
     if LABELS_PART in leaves:
         yield NamedBody(LABELS_PART, JSON, [wire.write_labels(_array(leaves[LABELS_PART]))])
     if (record := _record(result)) is not None:
@@ -114,13 +114,17 @@ def _mask_part(mask: npt.NDArray[Any]) -> NamedBody:
     return NamedBody(MASKS_PART, NPY, _npy(mask))
 
 
-def _boxes(leaf: Tensor) -> wire.Boxes:
+def _boxes(leaf: Tensor) -> bytes:
     said = metadata(leaf)
-    return wire.Boxes(_array(leaf), said["format"].value, said["clamping_mode"], _size(said["canvas_size"]))
+    if not said:  # ToPureTensor has made plain numbers of them
+        return wire.write_labels(_array(leaf))
+    boxes = wire.Boxes(_array(leaf), said["format"].value, said["clamping_mode"], _size(said["canvas_size"]))
+    return wire.write_boxes(boxes)
 
 
-def _keypoints(leaf: Tensor) -> wire.KeyPoints:
-    return wire.KeyPoints(_array(leaf), _size(metadata(leaf)["canvas_size"]))
+def _keypoints(leaf: Tensor) -> bytes:
+    said = metadata(leaf)
+    return wire.write_keypoints(wire.KeyPoints(_array(leaf), _size(said["canvas_size"]) if said else None))
 
 
 def _size(size: Sequence[int]) -> tuple[int, int]:
