@@ -27,11 +27,11 @@ transforms:
 
 @pytest.fixture(scope="session")
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pipelines: those of the tests, and two that ship."""
+    """A folder of pipelines: those of the tests, and some that ship."""
     folder = tmp_path_factory.mktemp("pipelines")
     for name, text in PIPELINES.items():
         (folder / f"{name}.yaml").write_text(text)
-    for name in ("imagenet_train", "thumbnail"):
+    for name in ("detection", "imagenet_train", "segmentation", "thumbnail", "video"):
         (folder / f"{name}.yaml").write_text((shipped_configs() / "pipelines" / f"{name}.yaml").read_text())
     return folder
 

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from augserve import Sample
+from augserve_server.settings import shipped_configs
 from factories import make_pixels
 from oracle import tv_tensors, v2
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+VIDEO_MEAN, VIDEO_STD = [0.43216, 0.394666, 0.37645], [0.22803, 0.22145, 0.216989]
 
 
 @dataclass(frozen=True)
@@ -24,40 +26,69 @@ class Recipe:
     upstream: Callable[[], Any]
 
 
+def shipped(name: str) -> str:
+    """The text of a pipeline that ships."""
+    return (shipped_configs() / "pipelines" / f"{name}.yaml").read_text()
+
+
 RECIPES: Mapping[str, Recipe] = {
     "detection": Recipe(
-        """
-transforms:
-  - RandomPhotometricDistort
-  - RandomZoomOut: {fill: [123.0, 117.0, 104.0]}
-  - RandomIoUCrop
-  - RandomHorizontalFlip
-  - SanitizeBoundingBoxes
-""",
+        shipped("detection"),
         lambda: v2.Compose(
             [
                 v2.RandomPhotometricDistort(),
-                v2.RandomZoomOut(fill=[123.0, 117.0, 104.0]),
+                v2.RandomZoomOut(fill={tv_tensors.Image: [123, 117, 104], "others": 0}),
                 v2.RandomIoUCrop(),
                 v2.RandomHorizontalFlip(),
                 v2.SanitizeBoundingBoxes(),
+                v2.ToDtype(torch.float32, scale=True),
             ]
         ),
     ),
     "segmentation": Recipe(
-        f"""
-transforms:
-  - RandomResize: {{min_size: 60, max_size: 140}}
-  - RandomHorizontalFlip
-  - RandomCrop: {{size: 80, pad_if_needed: true}}
-  - ToDtype: {{dtype: float32, scale: true}}
-  - Normalize: {{mean: {MEAN}, std: {STD}}}
-""",
+        shipped("segmentation"),
         lambda: v2.Compose(
             [
-                v2.RandomResize(60, 140),
+                v2.RandomResize(260, 1040),
                 v2.RandomHorizontalFlip(),
-                v2.RandomCrop(80, pad_if_needed=True),
+                v2.RandomCrop(480, pad_if_needed=True, fill={tv_tensors.Mask: 255, "others": 0}),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(MEAN, STD),
+            ]
+        ),
+    ),
+    "video": Recipe(
+        shipped("video"),
+        lambda: v2.Compose(
+            [
+                v2.UniformTemporalSubsample(16),
+                v2.Resize([128, 171], antialias=False),
+                v2.RandomHorizontalFlip(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(VIDEO_MEAN, VIDEO_STD),
+                v2.RandomCrop(112),
+            ]
+        ),
+    ),
+    "imagenet_randaugment": Recipe(
+        shipped("imagenet_randaugment"),
+        lambda: v2.Compose(
+            [
+                v2.RandomResizedCrop(224),
+                v2.RandomHorizontalFlip(),
+                v2.RandAugment(num_ops=2, magnitude=9),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(MEAN, STD),
+                v2.RandomErasing(p=0.1),
+            ]
+        ),
+    ),
+    "imagenet_cutmix": Recipe(
+        shipped("imagenet_cutmix"),
+        lambda: v2.Compose(
+            [
+                v2.RandomResizedCrop(224),
+                v2.RandomHorizontalFlip(),
                 v2.ToDtype(torch.float32, scale=True),
                 v2.Normalize(MEAN, STD),
             ]
@@ -80,7 +111,7 @@ transforms:
             ]
         ),
     ),
-    "video": Recipe(
+    "frames": Recipe(
         """
 transforms:
   - RandomResizedCrop: {size: 48}
@@ -92,15 +123,6 @@ transforms:
     "elastic": Recipe(
         "transforms: [ElasticTransform, {GaussianNoise: {sigma: 0.1}}]",
         lambda: v2.Compose([v2.ElasticTransform(), v2.GaussianNoise(sigma=0.1)]),
-    ),
-    "mixed": Recipe(
-        """
-transforms:
-  - RandomResizedCrop: {size: 32}
-  - ToDtype: {dtype: float32, scale: true}
-  - MixUp: {num_classes: 7}
-""",
-        lambda: v2.Compose([v2.RandomResizedCrop(32), v2.ToDtype(torch.float32, scale=True)]),
     ),
 }
 
@@ -149,6 +171,12 @@ def detection_pair(i: int, format: str = "XYXY") -> Pair:
         "labels": labels,
     }
     return Pair(Sample(pixels, boxes=boxes, masks=masks, labels=labels), inputs)
+
+
+def image_pair(i: int) -> Pair:
+    """An image without anything."""
+    pixels = make_pixels(size=(90 + 7 * i, 120 - 5 * i))
+    return Pair(Sample(pixels), {"image": image_of(pixels)})
 
 
 def segmentation_pair(i: int) -> Pair:

@@ -20,13 +20,14 @@ from recipes import (
     detection_pair,
     expected,
     image_of,
+    image_pair,
     keypoints_pair,
     segmentation_pair,
 )
 
 import augserve
 from augserve import AsyncClient, Augmented, Client, Clip, Record, Sample
-from factories import make_pixels
+from factories import make_files, make_pixels
 from oracle import tv_tensors, v2
 from serving import run_server
 
@@ -90,7 +91,7 @@ def test_detection_is_torchvisions(kind: type, service: str, form: str, format: 
 @both
 @pytest.mark.parametrize("form", ["numpy", "torch"])
 def test_segmentation_is_torchvisions(kind: type, service: str, form: str) -> None:
-    pairs = [segmentation_pair(i) for i in range(6)]
+    pairs = [segmentation_pair(i) for i in range(3)]
     results = ask(kind, service, "augment", "segmentation", [pair.sample for pair in pairs], seed=7, as_=form)
     check_all(results, "segmentation", 7, pairs)
 
@@ -113,14 +114,34 @@ def moving(frames: int, size: tuple[int, int] = (60, 90)) -> np.ndarray:
 @pytest.mark.parametrize("form", ["numpy", "torch"])
 def test_clips_are_torchvisions_with_one_draw_for_all_frames(kind: type, service: str, form: str) -> None:
     frames = moving(5)
-    one = ask(kind, service, "augment", "video", Clip(frames), seed=3, as_=form)
-    wanted = expected("video", 3, image=image_of(frames))["image"]
+    one = ask(kind, service, "augment", "frames", Clip(frames), seed=3, as_=form)
+    wanted = expected("frames", 3, image=image_of(frames))["image"]
     assert torch.equal(torch.as_tensor(one), wanted.as_subclass(torch.Tensor))
-    results = ask(kind, service, "augment", "video", [Clip(frames), Clip(moving(2))], seed=3, views=2, as_=form)
+    results = ask(kind, service, "augment", "frames", [Clip(frames), Clip(moving(2))], seed=3, views=2, as_=form)
     for r, result in enumerate(results.raise_for_errors()):
         clip = frames if r < 2 else moving(2)
-        wanted = expected("video", 3 + r, image=image_of(clip))["image"]
+        wanted = expected("frames", 3 + r, image=image_of(clip))["image"]
         assert torch.equal(torch.as_tensor(result), wanted.as_subclass(torch.Tensor))
+
+
+@both
+def test_a_video_recipe_is_torchvisions(kind: type, service: str) -> None:
+    clips = [moving(count) for count in (20, 16, 3)]
+    results = ask(kind, service, "augment", "video", [Clip(clip) for clip in clips], seed=3, as_="torch")
+    for r, result in enumerate(results.raise_for_errors()):
+        wanted = expected("video", 3 + r, image=image_of(clips[r]))["image"]
+        assert torch.equal(result, wanted.as_subclass(torch.Tensor))
+    assert results.stack().shape == (3, 16, 3, 112, 112)
+
+
+@both
+def test_randaugment_is_torchvisions(kind: type, service: str) -> None:
+    files = make_files(12)
+    results = ask(kind, service, "augment", "imagenet_randaugment", files, seed=3, as_="torch")
+    for r, result in enumerate(results.raise_for_errors()):
+        pixels = np.asarray(Image.open(io.BytesIO(files[r])).convert("RGB"))
+        wanted = expected("imagenet_randaugment", 3 + r, image=image_of(pixels))["image"]
+        assert torch.equal(result, wanted.as_subclass(torch.Tensor))
 
 
 @both
@@ -129,8 +150,8 @@ def test_an_animated_image_is_the_clip_of_its_frames(kind: type, service: str) -
     file = io.BytesIO()
     pictures = [Image.fromarray(frame) for frame in frames]
     pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:], lossless=True, duration=40)
-    result = ask(kind, service, "augment", "video", Clip(file.getvalue()), seed=3, as_="torch")
-    assert torch.equal(result, expected("video", 3, image=image_of(frames))["image"].as_subclass(torch.Tensor))
+    result = ask(kind, service, "augment", "frames", Clip(file.getvalue()), seed=3, as_="torch")
+    assert torch.equal(result, expected("frames", 3, image=image_of(frames))["image"].as_subclass(torch.Tensor))
 
 
 def encoded_video(frames: np.ndarray) -> bytes:
@@ -150,30 +171,28 @@ def test_a_video_is_the_clip_of_its_frames(kind: type, service: str, tmp_path: A
     path.write_bytes(encoded_video(moving(6)))
     with av.open(str(path)) as container:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    result = ask(kind, service, "augment", "video", Clip(path), seed=3, as_="torch")
+    result = ask(kind, service, "augment", "frames", Clip(path), seed=3, as_="torch")
     assert len(result) == 6
-    assert torch.equal(result, expected("video", 3, image=image_of(frames))["image"].as_subclass(torch.Tensor))
+    assert torch.equal(result, expected("frames", 3, image=image_of(frames))["image"].as_subclass(torch.Tensor))
 
 
 @both
 def test_clips_may_have_targets(kind: type, service: str) -> None:
     frames, boxes = moving(3), boxes_of(3, (60, 90))
     masks = np.random.default_rng(0).integers(0, 5, (3, 60, 90)).astype(np.uint8)
-    result = ask(kind, service, "augment", "video", Sample(Clip(frames), boxes=boxes, masks=masks), seed=3)
-    check(result, expected("video", 3, image=image_of(frames), boxes=boxes, masks=tv_tensors.Mask(masks)))
+    result = ask(kind, service, "augment", "frames", Sample(Clip(frames), boxes=boxes, masks=masks), seed=3)
+    check(result, expected("frames", 3, image=image_of(frames), boxes=boxes, masks=tv_tensors.Mask(masks)))
 
 
 @both
 def test_results_as_files_have_the_same_targets(kind: type, service: str) -> None:
     pairs = [detection_pair(i) for i in range(3)]
     samples = [pair.sample for pair in pairs]
-    results = ask(
-        kind, service, "augment", "detection", samples, seed=5, as_="bytes", media_type="image/png", params=True
-    )
+    results = ask(kind, service, "augment", "frames", samples, seed=5, as_="bytes", media_type="image/png", params=True)
     for r, result in enumerate(results.raise_for_errors()):
-        decoded = np.asarray(Image.open(io.BytesIO(result.image)))
+        decoded = np.array(Image.open(io.BytesIO(result.image)))
         masks = np.load(io.BytesIO(result.masks))
-        outputs = expected("detection", 5 + r, **pairs[r].inputs)
+        outputs = expected("frames", 5 + r, **pairs[r].inputs)
         as_arrays = Augmented(
             np.moveaxis(decoded, -1, 0),
             boxes=result.boxes,
@@ -202,9 +221,9 @@ def test_one_mask_as_a_file_is_a_picture_both_ways(kind: type, service: str) -> 
 @both
 def test_a_clip_as_files_is_a_list_of_frames(kind: type, service: str) -> None:
     frames = moving(3)
-    files = ask(kind, service, "augment", "video", Clip(frames), seed=3, as_="bytes", media_type="image/png")
+    files = ask(kind, service, "augment", "frames", Clip(frames), seed=3, as_="bytes", media_type="image/png")
     decoded = np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in files])
-    assert np.array_equal(np.moveaxis(decoded, -1, 1), expected("video", 3, image=image_of(frames))["image"].numpy())
+    assert np.array_equal(np.moveaxis(decoded, -1, 1), expected("frames", 3, image=image_of(frames))["image"].numpy())
 
 
 @both
@@ -212,7 +231,7 @@ def test_empty_targets_stay_empty(kind: type, service: str) -> None:
     pixels = make_pixels(size=(60, 90))
     sample = Sample(pixels, boxes=[], box_format="CXCYWH", keypoints=[], labels=[], masks=np.zeros((0, 60, 90), bool))
     for form in ("numpy", "torch", "bytes"):
-        result = ask(kind, service, "augment", "video", sample, seed=3, as_=form)
+        result = ask(kind, service, "augment", "frames", sample, seed=3, as_=form)
         assert (tuple(result.boxes.shape), tuple(result.keypoints.shape)) == ((0, 4), (0, 2))
         assert (result.box_format, tuple(result.labels.shape)) == ("CXCYWH", (0,))
 
@@ -221,19 +240,20 @@ def test_empty_targets_stay_empty(kind: type, service: str) -> None:
 def test_all_kinds_go_together_and_each_is_as_if_alone(kind: type, service: str) -> None:
     pixels, frames = make_pixels(size=(60, 90)), moving(2)
     items = [pixels, detection_pair(1).sample, Clip(frames), CORRUPT, keypoints_pair(2).sample]
-    results = ask(kind, service, "augment", "video", items, seed=3, as_="torch")
+    results = ask(kind, service, "augment", "frames", items, seed=3, as_="torch")
     assert list(results.errors) == [3]
-    assert torch.equal(results[0], expected("video", 3, image=image_of(pixels))["image"].as_subclass(torch.Tensor))
-    check(results[1], expected("video", 4, **detection_pair(1).inputs))
-    assert torch.equal(results[2], expected("video", 5, image=image_of(frames))["image"].as_subclass(torch.Tensor))
-    check(results[4], expected("video", 7, **keypoints_pair(2).inputs))
+    assert torch.equal(results[0], expected("frames", 3, image=image_of(pixels))["image"].as_subclass(torch.Tensor))
+    check(results[1], expected("frames", 4, **detection_pair(1).inputs))
+    assert torch.equal(results[2], expected("frames", 5, image=image_of(frames))["image"].as_subclass(torch.Tensor))
+    check(results[4], expected("frames", 7, **keypoints_pair(2).inputs))
 
 
 PAIRS = {
     "detection": detection_pair,
     "segmentation": segmentation_pair,
     "keypoints": keypoints_pair,
-    "video": detection_pair,
+    "frames": detection_pair,
+    "imagenet_randaugment": image_pair,
     "elastic": segmentation_pair,
 }
 
@@ -281,7 +301,7 @@ def test_boxes_of_results_are_found_in_their_images(kind: type, service: str) ->
         size = (90 + 7 * i, 120 - 5 * i)
         boxes = np.asarray(boxes_of(4, size, seed=i))
         given = Sample(make_pixels(size=size), boxes=boxes, clamping_mode=None)
-        result = ask(kind, service, "augment", "video", given, seed=i, params=True)
+        result = ask(kind, service, "augment", "frames", given, seed=i, params=True)
         assert np.abs(result.record.invert_boxes(result.boxes) - boxes).max() < 1e-3
 
 
@@ -293,15 +313,26 @@ def test_what_was_bent_has_no_way_back(kind: type, service: str) -> None:
         record.invert_points([[1, 2]])
 
 
+def mixed(seed: int, images: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What torchvision makes of a batch under a seed."""
+    torch.manual_seed(seed)
+    mix = v2.RandomChoice([v2.MixUp(num_classes=1000, alpha=0.2), v2.CutMix(num_classes=1000)])
+    images, labels = mix(torch.stack(images), labels)
+    return images, labels
+
+
 @both
-def test_mixing_stays_within_a_request_and_is_torchvisions(kind: type, service: str) -> None:
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_mixing_stays_within_a_request_and_is_torchvisions(kind: type, service: str, seed: int) -> None:
     sizes = [(60 + i, 90 - i) for i in range(4)]
     samples = [Sample(make_pixels(size=size), labels=i) for i, size in enumerate(sizes)]
-    results = ask(kind, service, "augment", "mixed", samples, seed=3, as_="torch").raise_for_errors()
-    images = [expected("mixed", 3 + i, image=image_of(make_pixels(size=size)))["image"] for i, size in enumerate(sizes)]
-    torch.manual_seed(3 + 4)
-    mixed, labels = v2.MixUp(num_classes=7)(torch.stack(images), torch.arange(4))
-    assert torch.equal(torch.stack([result.image for result in results]), mixed.as_subclass(torch.Tensor))
+    results = ask(kind, service, "augment", "imagenet_cutmix", samples, seed=seed, as_="torch").raise_for_errors()
+    alone = [
+        expected("imagenet_cutmix", seed + i, image=image_of(make_pixels(size=size)))["image"].as_subclass(torch.Tensor)
+        for i, size in enumerate(sizes)
+    ]
+    images, labels = mixed(seed + 4, alone, torch.arange(4))
+    assert torch.equal(torch.stack([result.image for result in results]), images)
     assert torch.equal(torch.stack([result.labels for result in results]), labels)
 
 
@@ -316,19 +347,19 @@ def test_targets_that_do_not_fit_fail_alone(kind: type, service: str) -> None:
         Clip([pixels, pixels[:50]]),
         Clip(CORRUPT),
     ]
-    results = ask(kind, service, "augment", "video", items, seed=3)
+    results = ask(kind, service, "augment", "frames", items, seed=3)
     assert list(results.errors) == [0, 2, 3, 4, 5]
     assert all(isinstance(error, augserve.ImageRejected) for error in results.errors.values())
     assert [results.errors[i].slug for i in (0, 2, 4)] == ["target-invalid", "target-too-large", "clip-invalid"]
     assert [results.errors[i].field for i in (0, 2, 3)] == ["masks", "boxes", "masks"]
     with pytest.raises(augserve.ImageRejected, match="target-invalid"):
-        ask(kind, service, "augment", "video", items[0])
+        ask(kind, service, "augment", "frames", items[0])
 
 
 @both
 def test_a_record_that_was_tampered_with_is_refused(kind: type, service: str) -> None:
     pixels = make_pixels(size=(60, 90))
-    text = ask(kind, service, "augment", "video", pixels, seed=1, params=True).record.to_json()
+    text = ask(kind, service, "augment", "frames", pixels, seed=1, params=True).record.to_json()
     name = Record.from_json(text).operations[0].name
     for forged in (text.replace(f'"{name}"', '"no_such_functional"'), text.replace("48", "480000000")):
         assert forged != text
