@@ -113,9 +113,9 @@ def test_one_image_of_any_kind(name: str) -> None:
         make_image(size, channels=1),
         make_image(size).expand(2, 3, *size),
     ]
-    for interpolation in ("nearest", "bilinear"):
+    for interpolation in ("nearest", "bilinear", "bicubic"):  # tensors take no bicubic
         ours, oracle = (getattr(kind, name)(interpolation=interpolation) for kind in (transforms, v2))
-        assert_target_parity(ours, oracle, structures, range(12))
+        assert_target_parity(ours, oracle, structures, range(10))
 
 
 def test_a_fill_for_each_kind() -> None:
