@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from augserve.wire import IMAGE_MEDIA_TYPES, NPY, SAFETENSORS, TENSOR_NAME, write_npy_header, write_safetensors
 from augserve_server.codecs import encode
-from augserve_server.errors import ServiceError
+from augserve_server.errors import NotAcceptable, ServiceError
+from augserve_server.negotiation import TYPES
 from augserve_server.pools import Pool
 from augserve_server.sample_bodies import Body, Several, write_file, write_parts
 from augserve_server.work import Augmented
@@ -58,20 +60,26 @@ class Encoder:
         self._pool.close()
 
 
-def _try_one(result: Tensor, form: Form) -> Body | ServiceError:
+Written = TypeVar("Written")
+
+
+def _try(write: Callable[[], Written], form: Form) -> Written | ServiceError:
     try:
-        return write_one(result, form)
+        return write()
     except ServiceError as exc:
         return exc.alone()
+    except ValueError:  # a side that the format does not have
+        return NotAcceptable(form.media_type, [media_type for media_type in TYPES if media_type != form.media_type])
+
+
+def _try_one(result: Tensor, form: Form) -> Body | ServiceError:
+    return _try(partial(write_one, result, form), form)
 
 
 def _try_parts(result: Augmented, form: Form) -> Body | Several | ServiceError:
-    try:
-        if form.media_type == SAFETENSORS:
-            return write_file(result)
-        return write_parts(result, form.media_type, form.quality)
-    except ServiceError as exc:
-        return exc.alone()
+    if form.media_type == SAFETENSORS:
+        return _try(partial(write_file, result), form)
+    return _try(partial(write_parts, result, form.media_type, form.quality), form)
 
 
 def write_one(result: Tensor, form: Form) -> Body:

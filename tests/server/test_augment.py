@@ -280,3 +280,13 @@ def test_a_large_request_is_answered_in_order_across_batches(client: httpx.Clien
     assert stacked.shape == (100, 3, 224, 224)
     for i in range(0, 100, 9):
         np.testing.assert_array_equal(stacked[i], expected_pixels(files[i], i).to(torch.float16).numpy())
+
+
+def test_a_result_that_a_format_is_too_small_for_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "flip.yaml").write_text("transforms: [RandomHorizontalFlip]")
+    files = form([make_file("PNG", (1, 16_384)), make_file("PNG", (9, 9))])
+    with run_server(pipelines=tmp_path) as server:
+        response = httpx.post(f"{server.url}/v1/augment/flip", files=files, headers={"Accept": WEBP})
+    parts = read_multipart(response.content, response.headers["content-type"])
+    assert [part.headers["content-type"] for part in parts] == [PROBLEM, WEBP]
+    assert json.loads(bytes(parts[0].body))["allowed"] == [JPEG, PNG, NPY, SAFETENSORS]
