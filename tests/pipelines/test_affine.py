@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from augserve_pipelines.transforms import Normalize, RandomAffine, ToDtype
 from augserve_pipelines.transforms.affine import affine, affine_geometry, affine_image
 from augserve_pipelines.transforms.matrices import Affinity
 from augserve_pipelines.transforms.warp import by_products, by_sums
-from factories import SIZES, make_noise
+from factories import SIZES, encode_picture, make_noise, make_picture
 from oracle import tv_functional, tv_tensors, v2
 
 EVERYTHING = {"degrees": 30, "translate": (0.1, 0.3), "scale": (0.7, 1.5), "shear": (-10, 10, -5, 20)}
@@ -205,6 +206,16 @@ def test_a_fill_for_each_kind(interpolation: str) -> None:
     for fill in (fills, dict(theirs)):
         ours = RandomAffine(**given, fill=fill)
         assert_target_parity(ours, v2.RandomAffine(**given, fill=dict(theirs)), structures, seeds=(1,))
+
+
+def test_a_fill_is_for_all_subclasses_of_a_kind() -> None:
+    picture = PIL.Image.open(io.BytesIO(encode_picture(make_picture(size=(20, 30)), "PNG")))
+    assert type(picture) is not PIL.Image.Image
+    arguments = {"degrees": (45, 45), "fill": {PIL.Image.Image: 9, "others": 0}}
+    assert RandomAffine(**arguments)(picture).getpixel((0, 0)) == (9, 9, 9)
+    assert v2.RandomAffine(**arguments)(picture).getpixel((0, 0)) == (0, 0, 0)
+    loaded = picture.convert("RGB")  # of the class itself
+    assert_target_parity(RandomAffine(**arguments), v2.RandomAffine(**arguments), [loaded], seeds=(0,))
 
 
 def test_pictures_take_bicubic_and_tensors_refuse_it() -> None:

@@ -30,7 +30,7 @@ from augserve_pipelines.ops import Select, merged
 from augserve_pipelines.transforms import Compose, Normalize, RandomErasing, ToDtype
 from augserve_pipelines.transforms.erasing import Erase, NormalNoise, erase, erase_image
 from factories import make_image, make_noise, make_picture
-from oracle import tv_functional, v2
+from oracle import tv_functional, tv_tensors, v2
 
 SMALL = ((1, 1), (1, 9), (9, 1), (7, 13), (30, 21))
 
@@ -161,6 +161,15 @@ def test_what_cannot_be_erased_passes_with_a_warning() -> None:
             assert_same_structure(as_ours(actual), as_ours(expected), f"seed {seed}")
         (result,) = Pipeline([RandomErasing(1)])([as_ours(sample)], [seed])
         assert_same_structure(result, as_ours(expected), f"in a pipeline, seed {seed}")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_is_not_erased_may_be_of_another_size() -> None:
+    sample = {"image": make_structure((40, 60))["image"], "boxes": make_boxes((10, 15))}
+    for seed in range(4):
+        assert_eager_target_parity(RandomErasing(), v2.RandomErasing(), sample, seed)
+    with pytest.raises(ValueError, match="inputs of one size"):
+        RandomErasing(1)(sample["image"], tv_tensors.Image(sample["image"][:, 1:]))
 
 
 def test_what_is_no_image_is_refused_where_it_fires() -> None:

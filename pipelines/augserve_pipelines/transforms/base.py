@@ -89,9 +89,9 @@ class Transform(nn.Module):
 
     def act(self, sample: Sample) -> Sample:
         """A checked sample after one draw from torch's global generator."""
-        groups = _groups(sample)
+        groups = _groups(sample, self.acts_on)
         if self.one_size:
-            _check_sizes(type(self).__name__, _sizes(sample))
+            _check_sizes(type(self).__name__, sample, self.acts_on)
         if len(groups) < 2:
             return self._act(sample)
         state, result = torch.get_rng_state(), sample
@@ -145,17 +145,19 @@ class RandomTransform(Transform):
         raise NotImplementedError(f"{type(self).__name__} does not define draw_fired()")
 
 
-def _groups(sample: Sample) -> list[tuple[int, ...]]:
-    """Places that are acted on, those of one size, number of channels and dtype together."""
+def _groups(sample: Sample, kinds: tuple[type, ...]) -> list[tuple[int, ...]]:
+    """Places of one size, number of channels and dtype together; what is not of these kinds is in the first group."""
     images = {place: _shape(sample.leaves[place]) for place in sample.pixel_places()}
-    sizes = {place: size_of(sample.leaves[place]) for place in sample.acts}
+    sizes = {place: size_of(sample.leaves[place]) for place in sample.places(*kinds)}
     if len(set(sizes.values())) < 2 and len(set(images.values())) < 2:
         return [sample.acts]
     groups: dict[object, list[int]] = {}
-    for place in (*images, *(place for place in sample.acts if place not in images)):
+    for place in (*images, *(place for place in sizes if place not in images)):
         key = images.get(place) or next((k for k in groups if k[0] == sizes[place]), (sizes[place],))  # type: ignore[index]
         groups.setdefault(key, []).append(place)
-    return [tuple(sorted(places)) for places in groups.values()]
+    first, *others = groups.values()
+    rest = (place for place in sample.acts if place not in images and place not in sizes)
+    return [tuple(sorted(places)) for places in ([*first, *rest], *others)]
 
 
 def _shape(leaf: Any) -> tuple[object, ...]:
@@ -164,15 +166,13 @@ def _shape(leaf: Any) -> tuple[object, ...]:
     return size_of(leaf), leaf.mode
 
 
-def _sizes(sample: Sample) -> list[tuple[int, int]]:
-    return sorted({size for place in sample.acts if (size := size_of(sample.leaves[place])) is not None})
-
-
-def _check_sizes(name: str, sizes: list[tuple[int, int]]) -> None:
+def _check_sizes(name: str, sample: Sample, kinds: tuple[type, ...]) -> None:
+    sizes = {place: size for place in sample.acts if (size := size_of(sample.leaves[place])) is not None}
     if not sizes:
         raise TypeError(f"{name} found no image, video, mask, boxes or key points")
-    if len(sizes) > 1:
-        raise ValueError(f"{name} takes inputs of one size; these have {shown(sizes)}")
+    own = {sizes[place] for place in sample.places(*kinds) if place in sizes}
+    if len(own) > 1:
+        raise ValueError(f"{name} takes inputs of one size; these have {shown(sorted(own))}")
 
 
 def _written(given: Any, result: Any) -> Any:
