@@ -149,3 +149,15 @@ def test_the_functional_casts_every_kind() -> None:
             assert_same(actual.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor), name)
     with pytest.raises(TypeError, match="to_dtype does not act on str"):
         to_dtype("image", torch.float32)
+
+
+def test_truth_values() -> None:
+    image = torch.tensor([[[True, False]]])  # the pixels of a PIL image in mode 1
+    for scale in (True, False):
+        assert_same(
+            to_dtype_image(image, torch.float32, scale), tv_functional.to_dtype_image(image, scale=scale), "floats"
+        )
+    with pytest.raises(InvalidInput, match="torch.bool cannot be scaled to torch.uint8: cast to floats in between"):
+        to_dtype_image(image, torch.uint8, scale=True)
+    with pytest.raises(TypeError):
+        tv_functional.to_dtype_image(image, torch.uint8, scale=True)
