@@ -7,30 +7,19 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
-import PIL.Image
 import torch
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from augserve_pipelines.arguments import UNSUITABLE, nearest, shown, words_of
+from augserve_pipelines.dispatch import KINDS
 from augserve_pipelines.dtypes import DTYPES
 from augserve_pipelines.interpolation import InterpolationMode
-from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, Video
 from augserve_pipelines.tv_tensors.interop import our_class
 
 __all__ = ["DTYPES", "KINDS", "DtypeName", "Items", "Modes", "PerKind", "Steps", "for_kind", "is_steps"]
 
-# The kinds of input that a parameter can be given for, one by one, under the names used in YAML.
-KINDS: Mapping[str, type] = {
-    "Tensor": torch.Tensor,
-    "Image": Image,
-    "Video": Video,
-    "Mask": Mask,
-    "BoundingBoxes": BoundingBoxes,
-    "KeyPoints": KeyPoints,
-    "PIL.Image": PIL.Image.Image,
-}
 OTHERS = "others"
 
 

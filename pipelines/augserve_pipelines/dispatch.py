@@ -20,6 +20,7 @@ from augserve_pipelines.tv_tensors.interop import kind_of, like, metadata
 __all__ = [
     "ALL_KINDS",
     "FUNCTIONALS",
+    "KINDS",
     "PIXEL_KINDS",
     "Call",
     "Deferred",
@@ -39,6 +40,16 @@ The matrix is None where no matrix says where points go.
 
 PIXEL_KINDS = (torch.Tensor, Image, Video, Picture.Image)
 ALL_KINDS = (*PIXEL_KINDS, Mask, BoundingBoxes, KeyPoints)
+KINDS: Mapping[str, type] = {
+    "Tensor": torch.Tensor,
+    "Image": Image,
+    "Video": Video,
+    "Mask": Mask,
+    "BoundingBoxes": BoundingBoxes,
+    "KeyPoints": KeyPoints,
+    "PIL.Image": Picture.Image,
+}
+"""The kinds of input by the names that they have in YAML and in records."""
 _METADATA = ("format", "canvas_size", "clamping_mode")
 _NUMBERS = ("float", "int", "bool")
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines import record_values
-from augserve_pipelines.constraints import KINDS
-from augserve_pipelines.dispatch import ALL_KINDS, FUNCTIONALS, Call, Deferred, Functional
+from augserve_pipelines.dispatch import ALL_KINDS, FUNCTIONALS, KINDS, Call, Deferred, Functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints
