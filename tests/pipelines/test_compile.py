@@ -80,12 +80,13 @@ def test_the_module_of_a_pipeline_is_one_graph(parity: Parity) -> None:
     assert_same(compiled(image), pipeline([image])[0], parity)
 
 
-def test_resizing_without_antialiasing_is_within_a_bound_where_torch_takes_it_apart() -> None:
-    """The bound that docs/exceptions.md names: torch has two arithmetics for it. Bytes have one."""
-    transform = transforms.Resize((31, 77), antialias=False)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resizing_without_antialiasing_is_within_a_bound_where_torch_takes_it_apart(interpolation: str) -> None:
+    """The bound that docs/exceptions.md names: torch has another arithmetic of floats for it. Bytes are exact."""
+    transform = transforms.Resize((31, 77), interpolation=interpolation, antialias=False)
     compiled = torch.compile(transform, fullgraph=True, backend="aot_eager")
     image = make_noise((64, 50), torch.float32)
-    assert float((compiled(image) - transform(image)).abs().max()) <= 1e-5
+    assert float((compiled(image) - transform(image)).abs().max()) <= 2e-6
     assert torch.equal(compiled(make_noise((64, 50))), transform(make_noise((64, 50))))
 
 
