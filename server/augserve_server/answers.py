@@ -10,11 +10,11 @@ from augserve.wire import (
     FAILED_HEADER,
     FINGERPRINT_HEADER,
     INDEX_HEADER,
-    MAX_PARTS,
     PIPELINE_HEADER,
     PROBLEM,
     PROBLEM_TYPE_PREFIX,
     SEED_HEADER,
+    SEED_LIMIT,
     Buffer,
     Part,
     Problem,
@@ -56,7 +56,7 @@ def about_order(order: Order) -> About:
         PIPELINE_HEADER: order.served.name,
         FINGERPRINT_HEADER: order.served.pipeline.fingerprint,
     }
-    return About(order.form.media_type, headers, range(order.seed, order.seed + MAX_PARTS))
+    return About(order.form.media_type, headers, range(order.seed, order.seed + SEED_LIMIT))
 
 
 def answer(about: About, results: Results, timings: Timings, request_id: str) -> Answer:

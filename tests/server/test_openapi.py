@@ -105,6 +105,14 @@ def test_parameters_are_documented_with_their_ranges(document: dict[str, Any]) -
     assert all(parameter["description"] for parameter in parameters.values())
 
 
+def test_the_parameters_of_a_replay_are_documented(document: dict[str, Any]) -> None:
+    operation = document["paths"][REPLAY_PATH]["post"]
+    parameters = {p["name"]: p["schema"] for p in operation["parameters"]}
+    assert set(parameters) == {"quality", "mode", "orientation", "alpha", TIMEOUT_MS_HEADER}
+    assert parameters["mode"]["enum"] == ["RGB", "L"]
+    assert set(operation["responses"]) == set(document["paths"][AUGMENT]["post"]["responses"]) - {"404"}
+
+
 def test_every_body_that_is_documented_is_taken(client: httpx.Client, document: dict[str, Any]) -> None:
     content = document["paths"][AUGMENT]["post"]["requestBody"]["content"]
     for media_type in content.keys() - {"multipart/form-data"}:

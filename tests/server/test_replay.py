@@ -119,6 +119,13 @@ def test_a_replay_gives_the_same_bytes(client: httpx.Client, pipeline: str) -> N
         assert same(replay(client, [*given, *parts(record=record_of(done))], **rule), done)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_cast_on_the_way_out_is_replayed(client: httpx.Client, dtype: str) -> None:
+    done = augment(client, "noise", parts(image=PHOTOGRAPH), dtype=dtype)
+    assert done.tensors["image"].dtype == dtype
+    assert same(replay(client, parts(image=PHOTOGRAPH, record=record_of(done))), done)
+
+
 def test_a_record_says_what_was_done(client: httpx.Client) -> None:
     done = augment(client, "warp", parts(image=PHOTOGRAPH))
     record = json.loads(record_of(done))
@@ -198,6 +205,10 @@ BOMB = base64.b64encode(zlib.compress(bytes(50_000_000), 9)).decode()
 REFUSED: Mapping[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "is no JSON"),
     "deep JSON": (b"[" * 100_000, "is no JSON"),
+    "deep arguments": (
+        document(operation("crop", top=json.loads("[" * 400 + "]" * 400), left=0, height=1, width=1)),
+        "crop.top",
+    ),
     "another document": (b"[1]", "no record"),
     "another version": (document(version=2), "version is 2; 1 is known"),
     "an unknown member": (document(extra=1), "extra"),
