@@ -157,7 +157,7 @@ def test_truth_values() -> None:
         assert_same(
             to_dtype_image(image, torch.float32, scale), tv_functional.to_dtype_image(image, scale=scale), "floats"
         )
-    with pytest.raises(InvalidInput, match="torch.bool cannot be scaled to torch.uint8: cast to floats in between"):
+    with pytest.raises(InvalidInput, match=r"torch.bool cannot be scaled to torch.uint8: cast to floats in between"):
         to_dtype_image(image, torch.uint8, scale=True)
     with pytest.raises(TypeError):
         tv_functional.to_dtype_image(image, torch.uint8, scale=True)
