@@ -26,9 +26,9 @@ from recipes import (
 )
 
 import augserve
-from augserve import AsyncClient, Augmented, Client, Clip, Record, Sample
+from augserve import AsyncClient, Augmented, Client, Clip, Record, Sample, wire
 from factories import make_files, make_pixels
-from oracle import tv_tensors, v2
+from oracle import tv_functional, tv_tensors, v2
 from serving import run_server
 
 
@@ -79,8 +79,7 @@ def check_all(results: Any, recipe: str, seed: int, pairs: list[Pair], views: in
 
 
 @both
-@pytest.mark.parametrize("form", ["numpy", "torch"])
-@pytest.mark.parametrize("format", ["XYXY", "XYWH", "CXCYWH"])
+@pytest.mark.parametrize(("form", "format"), [("numpy", "XYXY"), ("torch", "XYWH"), ("torch", "CXCYWH")])
 def test_detection_is_torchvisions(kind: type, service: str, form: str, format: str) -> None:
     pairs = [detection_pair(i, format) for i in range(6)]
     samples = [pair.sample for pair in pairs]
@@ -102,6 +101,27 @@ def test_keypoints_are_torchvisions(kind: type, service: str, form: str) -> None
     pairs = [keypoints_pair(i) for i in range(6)]
     results = ask(kind, service, "augment", "keypoints", [pair.sample for pair in pairs], seed=7, as_=form)
     check_all(results, "keypoints", 7, pairs)
+
+
+def values_of(format: str, seed: int) -> torch.Tensor:
+    """Three boxes in an image of 60 x 90, turned where the format can say so."""
+    upright = boxes_of(3, (60, 90), "CXCYWH", seed=seed)
+    if not tv_tensors.is_rotated_bounding_format(format):
+        return tv_functional.convert_bounding_box_format(upright, new_format=format)
+    values = torch.cat([torch.as_tensor(upright), torch.tensor([[20.0], [-70.0], [0.0]])], 1)
+    turned = tv_tensors.BoundingBoxes(values, format="CXCYWHR", canvas_size=(60, 90))
+    return tv_functional.convert_bounding_box_format(turned, new_format=format)
+
+
+@both
+@pytest.mark.parametrize("format", wire.BOX_COLUMNS)
+def test_boxes_of_every_format_are_torchvisions(kind: type, service: str, format: Any) -> None:
+    for i, mode in enumerate(["soft", "hard", None]):
+        values = values_of(format, seed=i)
+        boxes = tv_tensors.BoundingBoxes(values, format=format, canvas_size=(60, 90), clamping_mode=mode)
+        pixels = make_pixels(size=(60, 90))
+        result = ask(kind, service, "augment", "keypoints", Sample(pixels, boxes=boxes), seed=i, as_="torch")
+        check(result, expected("keypoints", i, image=image_of(pixels), boxes=boxes))
 
 
 def moving(frames: int, size: tuple[int, int] = (60, 90)) -> np.ndarray:
@@ -282,6 +302,28 @@ def test_targets_are_replayed_without_their_image(kind: type, service: str) -> N
         wanted = expected("keypoints", i, **pair.inputs)
         assert mask.image is None
         assert np.array_equal(mask.masks, wanted["masks"].numpy())
+
+
+@both
+def test_what_was_drawn_for_an_image_is_replayed_on_a_clip(kind: type, service: str) -> None:
+    frames = moving(3)
+    record = ask(kind, service, "augment", "keypoints", frames[0], seed=5, params=True).record
+    wanted = expected("keypoints", 5, image=image_of(frames))["image"]
+    result = ask(kind, service, "replay", Clip(frames), record)
+    assert np.array_equal(result.image, wanted.numpy())
+    files = ask(kind, service, "replay", [frames[1], frames[2]], record, as_="bytes", media_type="image/png")
+    for i, result in enumerate(files.raise_for_errors()):
+        assert np.array_equal(
+            np.asarray(Image.open(io.BytesIO(result.image))), np.moveaxis(wanted[i + 1].numpy(), 0, -1)
+        )
+
+
+@both
+def test_a_sample_of_another_size_cannot_be_replayed_on(kind: type, service: str) -> None:
+    record = ask(kind, service, "augment", "keypoints", make_pixels(size=(60, 90)), seed=5, params=True).record
+    results = ask(kind, service, "replay", [make_pixels(size=(60, 90)), make_pixels(size=(61, 90))], record)
+    assert list(results.errors) == [1]
+    assert (results.errors[1].slug, results.errors[1].field) == ("record-invalid", "record")
 
 
 @both
