@@ -41,6 +41,7 @@ def assert_compiled(module: nn.Module, images: list[Tensor], backend: str) -> No
         transforms.Grayscale(3),
         transforms.Identity(),
         transforms.Pad([3, 1, 0, 5], padding_mode="reflect"),
+        transforms.RandomApply([transforms.CenterCrop(20), transforms.RandomVerticalFlip(1.0)], p=1.0),
         transforms.RandomEqualize(1.0),
         transforms.RandomHorizontalFlip(1.0),
         transforms.RandomRotation((33, 33), interpolation="bilinear"),
@@ -98,8 +99,11 @@ def test_a_random_transform_breaks_the_graph_and_gives_its_eager_bytes() -> None
     assert torch.equal(torch.compile(transform, backend="eager")(image), expected)
 
 
-def test_a_random_transform_is_refused_where_the_graph_must_not_break() -> None:
-    compiled = torch.compile(transforms.RandomCrop(20), backend="eager", fullgraph=True)
+@pytest.mark.parametrize(
+    "transform", [transforms.RandomCrop(20), transforms.RandomApply([transforms.CenterCrop(20)])], ids=repr
+)
+def test_a_random_transform_is_refused_where_the_graph_must_not_break(transform: nn.Module) -> None:
+    compiled = torch.compile(transform, backend="eager", fullgraph=True)
     with pytest.raises(RuntimeError, match="it draws, or takes more than one tensor"):
         compiled(make_image((50, 70)))
 

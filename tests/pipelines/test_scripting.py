@@ -42,6 +42,8 @@ GEOMETRY = [
     transforms.Resize((31, 77), interpolation="bicubic"),
     transforms.Resize((31, 77), interpolation="nearest"),
     transforms.Resize((31, 77), interpolation="nearest-exact"),
+    transforms.Resize((31, 77), interpolation="lanczos"),
+    transforms.Resize(1),
     transforms.RandomResizedCrop(20),
     transforms.RandomResizedCrop((20, 33), scale=(0.5, 1.0), ratio=(0.1, 0.2), interpolation="bicubic"),
 ]

@@ -68,7 +68,7 @@ class RandomApply(RandomTransform):
     def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
         return draw_in_order(self.transforms, lanes, frames)
 
-    def forward(self, *inputs: Any) -> Any:
+    def eagerly(self, *inputs: Any) -> Any:
         """Run the steps, or none of them, on one sample eagerly; see ``Transform.forward``."""
         fires = GlobalLane().rand() < np.float32(self.p)
         return _in_order(self.transforms, inputs) if fires.all() else _alone(inputs)
@@ -100,7 +100,7 @@ class RandomChoice(Transform):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         return draw_one_each(self.transforms, self._picks(lanes), lanes, frames)
 
-    def forward(self, *inputs: Any) -> Any:
+    def eagerly(self, *inputs: Any) -> Any:
         """Run one of the transforms on one sample eagerly; see ``Transform.forward``."""
         return self.transforms[self._picks(GlobalLane())[0]](*inputs)
 
@@ -134,7 +134,7 @@ class RandomOrder(Transform):
             frames = after(ops[-1], frames)
         return Chain(tuple(ops))
 
-    def forward(self, *inputs: Any) -> Any:
+    def eagerly(self, *inputs: Any) -> Any:
         """Run the transforms in random order on one sample eagerly; see ``Transform.forward``."""
         order = GlobalLane().permutation(len(self.transforms))[0]
         return _in_order([self.transforms[place] for place in order], inputs)
