@@ -31,6 +31,7 @@ from augserve_pipelines.tv_tensors.interop import kind_of  # noqa: E402
 from factories import make_image, make_picture  # noqa: E402
 from oracle import torchvision  # noqa: E402
 from oracle import tv_tensors as tv  # noqa: E402
+from torchvision_codec import codec  # noqa: E402
 
 PAGE = ROOT / "docs/parity.md"
 SEEDS = range(3)
@@ -136,17 +137,18 @@ def page() -> str:
     lines = [
         "# Parity with torchvision",
         "",
-        "Written by `python scripts/parity_page.py`, which runs every transform against torchvision and compares bytes",
-        f"- eagerly and in a `Pipeline`, {len(SIZES)} sizes of photographs, {len(SEEDS)} seeds, the examples of "
-        "[transforms.md](transforms.md).",
-        f"torch {torch.__version__.partition('+')[0]}, torchvision {torchvision.__version__.partition('+')[0]}, "
-        f"Pillow {PIL.__version__}, on the CPU. `tests/pipelines` try far more parameters, sizes, dtypes and seeds; "
-        "[exceptions.md](exceptions.md) has the reason of every bound.",
+        "Written by `python scripts/parity_page.py`, which runs every transform against torchvision and compares",
+        f"bytes, eagerly and in a `Pipeline`: {len(SIZES)} sizes of photographs, {len(SEEDS)} seeds, the examples of",
+        f"[transforms.md](transforms.md). torch {_version(torch)}, torchvision {_version(torchvision)}, "
+        f"Pillow {_version(PIL)}, on the CPU.",
         "",
-        "*exact*: every byte, and all metadata. *±x*: values differ by at most x. *passes*: comes back as it was. "
-        "*refused*: both raise an error.",
-        "Boxes are in the formats XYXY, XYWH and CXCYWH, rotated ones in XYWHR, CXCYWHR and XYXYXYXY; floats and",
-        "integers, and none at all. Masks are of uint8, bool and int64, as [H, W] and [N, H, W].",
+        "The tests in `tests/pipelines` try far more parameters, sizes, dtypes and seeds; what differs there is in",
+        "[exceptions.md](exceptions.md), with the bound, the reason and the test.",
+        "",
+        "*exact*: every byte, and all metadata. *±x*: values differ by at most x. *passes*: comes back as it was.",
+        "*refused*: both raise an error. Boxes are in the formats XYXY, XYWH and CXCYWH, rotated ones in XYWHR,",
+        "CXCYWHR and XYXYXYXY; floats and integers, and none at all. Masks are of uint8, bool and int64, as [H, W] and",
+        "[N, H, W].",
         "",
         f"{exact} of {len(rows)} transforms are exact for everything.",
         "",
@@ -158,6 +160,10 @@ def page() -> str:
     if without:
         lines += ["", f"Not in the table, as they do what a Python function of yours does: {', '.join(without)}."]
     return "\n".join(lines) + "\n"
+
+
+def _version(module: Any) -> str:
+    return str(module.__version__).partition("+")[0]
 
 
 def row(name: str, outcomes: Mapping[str, Outcome]) -> str:
@@ -269,7 +275,8 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        text = page()
+        with codec():
+            text = page()
     if check:
         return int(text != PAGE.read_text())
     PAGE.write_text(text)

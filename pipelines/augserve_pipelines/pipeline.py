@@ -24,7 +24,7 @@ from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select, after
 from augserve_pipelines.plan import Plan, plan, with_parity
-from augserve_pipelines.probing import as_videos, probe, probe_batches
+from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.samples import Sample, frames_of
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
@@ -233,8 +233,15 @@ class Pipeline:
         outputs = after(self._draw(frames, seeds, probing=True), frames)
         if self._together is None:
             return outputs
-        batches = probe_batches(outputs)
-        return self._together.draw(Lanes(seeds, probing=True), batches).frames(batches)
+        try:
+            return self._mixed(outputs, None)
+        except InvalidInput:
+            return self._mixed(outputs, torch.eye(BATCH))  # some take no class numbers
+
+    def _mixed(self, outputs: Frames, labels: Tensor | None) -> Frames:
+        assert self._together is not None
+        batches = probe_batches(outputs, labels)
+        return self._together.draw(Lanes(range(len(outputs)), probing=True), batches).frames(batches)
 
     def _draw(self, frames: Frames, seeds: Sequence[int], *, probing: bool = False) -> Op:
         op = with_parity(self._alone.draw(Lanes(seeds, probing=probing), frames), self.parity)

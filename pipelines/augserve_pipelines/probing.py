@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
@@ -41,14 +42,11 @@ def as_videos(frames: Frames) -> Frames:
     return replace(frames.led(FRAMES), videos=np.ones(len(frames), bool))
 
 
-def probe_batches(frames: Frames) -> Frames:
-    """Each sample as a batch of such samples, collated with labels."""
-    leads = frames.led(BATCH)
-    samples = np.empty(len(frames), object)
-    for i in range(len(frames)):
-        samples[i] = Sample.of((Image(torch.zeros(BATCH, 1, 1, 1)), torch.zeros(BATCH, dtype=torch.int64)))
-        samples[i] = samples[i].with_leaves({0: Pending(Image)})
-    return replace(leads, samples=samples)
+def probe_batches(frames: Frames, labels: Tensor | None = None) -> Frames:
+    """Each sample as a batch of such samples, collated with labels: class numbers, if there are no others."""
+    own = torch.zeros(BATCH, dtype=torch.int64) if labels is None else labels
+    batch = Sample.of((Image(torch.zeros(BATCH, 1, 1, 1)), own)).with_leaves({0: Pending(Image)})
+    return replace(frames.led(BATCH), samples=np.fromiter((batch for _ in range(len(frames))), object, len(frames)))
 
 
 def impossible(transforms: Sequence[Transform], channels: int) -> Iterator[tuple[str, str]]:
@@ -64,7 +62,10 @@ def _impossible(
     for index, transform in enumerate(transforms):
         own = f"{place}[{index}].{type(transform).__name__}"
         if is_batched(transform) and not batches:
-            inputs, batches = [probe_batches(frames) for frames in inputs], True
+            inputs, batches = (
+                [probe_batches(frames, one) for frames in inputs for one in (None, torch.eye(BATCH))],
+                True,
+            )
         inner = list(_inside(transform, inputs, f"{own}.transforms", batches))
         yield from inner
         if inner:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import io
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,38 +13,24 @@ from functionals import assert_call_parity, make_leaves
 from PIL import Image as Picture
 from targets import assert_target_parity
 
+import torchvision_codec
 from augserve_pipelines import Pipeline
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.transforms.jpeg import JPEG, jpeg, jpeg_image
 from factories import make_image, make_noise, make_picture
-from oracle import torchvision, tv_functional, v2
+from oracle import tv_functional, v2
 from pipelines.parity import SEEDS, assert_parity, assert_same, channels_last, make_images
 
 QUALITIES = (1, 2, 10, 30, 50, 75, 90, 99, 100)
 SIZES = ((1, 1), (1, 17), (17, 1), (7, 13), (8, 8), (64, 64), (100, 151))
 
-# What torchvision's codec names and a CPU-only torch has not: nothing that the codec of the CPU calls.
-CUDA_STUBS = {
-    "libc10_cuda.so": "void *_ZN3c104cuda20CUDACachingAllocator9allocatorE[8];",
-    "libtorch_cuda.so": "int none;",
-}
-
 
 @pytest.fixture(scope="module")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """torchvision's codec: with a CPU-only torch, beside empty libraries in place of those of CUDA."""
-    if not hasattr(torch.ops.image, "encode_jpeg"):
-        compiler = shutil.which("cc")
-        if compiler is None:
-            pytest.skip("torchvision's codec needs a torch with CUDA, or a C compiler to stand in for that")
-        for name, source in CUDA_STUBS.items():
-            library = tmp_path_factory.mktemp("stubs") / name
-            command = [compiler, "-shared", "-fPIC", "-xc", "-", f"-Wl,-soname,{name}", "-o", str(library)]
-            subprocess.run(command, input=source.encode(), check=True)
-            ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(str(Path(torchvision.__file__).with_name("image.so")), os.RTLD_LAZY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torchvision.io.image, "_has_image_ops", lambda: True)
+def codec() -> Iterator[None]:
+    """torchvision's codec."""
+    if not torchvision_codec.can_load():
+        pytest.skip("torchvision's codec needs a torch with CUDA, or a C compiler to stand in for that")
+    with torchvision_codec.codec():
         yield
 
 
