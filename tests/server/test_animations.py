@@ -26,12 +26,15 @@ from augserve_server.patience import Patience
 from clips import Pixels, frames_by_pillow, make_animation, make_frames
 from factories import make_chunk, make_file
 
-PATIENT = Patience(60, lambda: True)
+
+def patient() -> Patience:
+    """As long as a clip may take, from now on."""
+    return Patience(60, lambda: True)
 
 
-def decoded(data: bytes, patience: Patience = PATIENT, **rule: str) -> Pixels:
+def decoded(data: bytes, patience: Patience | None = None, **rule: str) -> Pixels:
     header = peek_animation(data, ImageLimits(), 256)
-    return decode_animation(data, header, InputRule.model_validate(rule), patience)
+    return decode_animation(data, header, InputRule.model_validate(rule), patience or patient())
 
 
 def sprites(size: int = 24) -> list[Image.Image]:

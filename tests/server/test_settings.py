@@ -41,7 +41,7 @@ def test_a_flag_that_was_not_given_leaves_the_other_sources_alone(monkeypatch: p
 
 def test_the_shipped_file_says_every_default_and_is_fresh() -> None:
     text = (shipped_configs() / "server.yaml").read_text()
-    assert text == settings_yaml(), "run: python scripts/generate.py"
+    assert text == settings_yaml(), "run: python -m scripts.generate"
     said = yaml.safe_load(text)
     assert said == Settings().model_dump(mode="json")
     assert text.count("\n# ") > len(said)

@@ -25,7 +25,11 @@ from clips import Pixels, frames_by_pyav, make_frames, make_video
 from factories import make_file
 
 FRAMES = make_frames(6)
-PATIENT = Patience(60, lambda: True)
+
+
+def patient() -> Patience:
+    """As long as a clip may take, from now on."""
+    return Patience(60, lambda: True)
 
 
 def decoded(data: bytes, limits: ImageLimits | None = None, **rule: str) -> Pixels:
@@ -34,7 +38,7 @@ def decoded(data: bytes, limits: ImageLimits | None = None, **rule: str) -> Pixe
     inspector = Inspector(image, ClipLimits(256, 60), TargetLimits(100, image))
     source = inspector.look(SampleUpload(clip=data), lambda: True).source
     assert source is not None
-    return source.decode(InputRule.model_validate(rule), PATIENT)
+    return source.decode(InputRule.model_validate(rule), patient())
 
 
 KINDS = [
@@ -101,7 +105,7 @@ def test_a_video_that_leans_is_refused() -> None:
 
 def test_too_many_frames_are_refused_undecoded() -> None:
     with pytest.raises(ClipTooLarge, match="6 frames or more; at most 5"):
-        peek_video(make_video("mp4", "mpeg4", FRAMES), ImageLimits(), 5, PATIENT)
+        peek_video(make_video("mp4", "mpeg4", FRAMES), ImageLimits(), 5, patient())
 
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("webm", "libvpx-vp9"), ("avi", "mpeg4")])
