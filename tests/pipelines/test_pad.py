@@ -7,18 +7,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaves import assert_parity_of_leaves
 from parity import assert_parity, assert_same, channels_last, make_images
+from targets import FORMATS, assert_same_leaf, assert_target_parity, make_boxes, make_picture_structure, make_structure
 
 from augserve_pipelines import Pipeline
 from augserve_pipelines.batch import Batch
 from augserve_pipelines.errors import InvalidInput
-from augserve_pipelines.frames import Frames
+from augserve_pipelines.frames import Frames, is_interleaved
 from augserve_pipelines.ops import merged
 from augserve_pipelines.transforms import Pad
-from augserve_pipelines.transforms.pad import pad_image
+from augserve_pipelines.transforms.pad import pad, pad_bounding_boxes, pad_image
 from augserve_pipelines.transforms.pad_edges import PadEdges
-from factories import make_noise
-from oracle import tv_functional, v2
+from factories import make_noise, make_picture
+from oracle import tv_functional, tv_tensors, v2
 
 MODES = ("constant", "edge", "reflect", "symmetric")
 PADDINGS = (0, 3, [7], [2, 5], [3, 0, 1, 7], [-1, 2, 0, -3], [-2, 1, 3, 0])
@@ -162,3 +164,95 @@ def test_a_fill_that_is_not_used_is_not_checked() -> None:
 def test_refused_arguments(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"padding|fill"):
         Pad(**arguments)
+
+
+FILLS_BY_KIND = {tv_tensors.Image: [1, 2, 3], tv_tensors.Video: 9, tv_tensors.Mask: 4, "others": 5}
+
+
+@pytest.mark.parametrize(
+    ("padding", "fill"), [(0, 0), ([1, 2, 3, 4], 7), ([-2, 1, 3, -5], 0), ([3], FILLS_BY_KIND)], ids=str
+)
+def test_every_kind(padding: int | list[int], fill: object) -> None:
+    theirs = v2.Pad(padding, fill=dict(fill) if isinstance(fill, dict) else fill)
+    assert_target_parity(Pad(padding, fill), theirs, seeds=(0,))
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_mirrored_padding_is_not_for_boxes_and_points(mode: str) -> None:
+    structure = make_structure()
+    parts = [{"image": structure["image"], key: structure[key]} for key in ("semantic", "XYWHR", "keypoints")]
+    assert_target_parity(Pad([3, 2], padding_mode=mode), v2.Pad([3, 2], padding_mode=mode), parts, seeds=(0,))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"padding": 3, "fill": 7},
+        {"padding": [2], "fill": [9]},
+        {"padding": [2, 5]},
+        {"padding": [1, 2, 3, 4], "fill": [1, 2, 3]},
+        {"padding": [-1, 2, -3, 4], "fill": 2.7},
+        {"padding": [3, 4], "padding_mode": "edge"},
+        {"padding": [3, -4], "padding_mode": "reflect"},
+        {"padding": [5, 2], "padding_mode": "symmetric"},
+        {"padding": 2, "fill": [1, 2, 3], "padding_mode": "edge"},
+        {"padding": [1, 2, 3]},
+    ],
+    ids=str,
+)
+def test_the_functional_on_every_kind(arguments: dict[str, object]) -> None:
+    without = "no masks" if arguments.get("padding_mode") in ("edge", "reflect") else "nothing"  # torchvision cannot
+    assert_parity_of_leaves(pad, arguments, without=without)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "I;16", "F", "CMYK"])
+@pytest.mark.parametrize("padding_mode", MODES)
+def test_pictures_of_every_mode(padding_mode: str, mode: str) -> None:
+    structure = make_picture_structure() | {"image": make_picture(size=(12, 20)).convert(mode)}
+    del structure["boxes"]
+    for padding in ([2, 3, 1, 0], [-2, 30, 4, 1], 0):
+        ours, theirs = Pad(padding, 3, padding_mode), v2.Pad(padding, 3, padding_mode)
+        assert_target_parity(ours, theirs, [structure], seeds=(0,))
+
+
+def test_pictures_with_palettes_keep_them() -> None:
+    picture = make_picture(size=(12, 20)).convert("P")
+    for mode in MODES:
+        ours, theirs = pad(picture, 2, 1, mode), tv_functional.pad(picture, [2], 1, mode)
+        assert_same_leaf(ours.convert("RGB"), theirs.convert("RGB"), mode)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(FORMATS),
+    st.sampled_from(["soft", "hard", None]),
+    st.lists(st.integers(-9, 9), min_size=4, max_size=4),
+)
+def test_boxes(format: object, clamping_mode: object, padding: list[int]) -> None:
+    boxes = make_boxes((30, 47), format).as_subclass(torch.Tensor).expand(2, -1, -1)
+    ours = pad_bounding_boxes(boxes, format, (30, 47), padding, clamping_mode=clamping_mode)
+    theirs = tv_functional.pad_bounding_boxes(boxes, format, (30, 47), padding, clamping_mode=clamping_mode)
+    assert torch.equal(ours[0], theirs[0])
+    assert ours[1] == theirs[1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_results_lie_as_torchvisions(mode: str) -> None:
+    """Noise that is drawn for them follows that."""
+    pixels = channels_last(make_noise((20, 31)))
+    videos = [torch.stack([pixels, pixels]), torch.stack([pixels.permute(1, 2, 0)] * 2).permute(0, 3, 1, 2)]
+    for own in (pixels, pixels[:, 2:, 3:], make_noise((20, 31)), *videos):
+        for padding in (2, 0, [-2, 1]):
+            ours, theirs = (one(own, [padding] if padding == 2 else padding, 0, mode) for one in KERNELS)
+            assert torch.equal(ours, theirs)
+            assert is_interleaved(ours) == is_interleaved(theirs)
+
+
+KERNELS = (pad_image, tv_functional.pad_image)
+
+
+def test_images_and_videos_in_one_batch_have_fills_of_their_own() -> None:
+    structures = [make_structure(), {"video": tv_tensors.Video(make_noise((9, 8))[None])}, make_noise((7, 9))]
+    structures[0] = {"image": structures[0]["image"]}
+    fill = {tv_tensors.Image: 3, tv_tensors.Video: 9, torch.Tensor: 1}
+    assert_target_parity(Pad(2, fill), v2.Pad(2, dict(fill)), structures, seeds=(0,))

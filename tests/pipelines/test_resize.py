@@ -6,11 +6,25 @@ from typing import Any
 
 import pytest
 import torch
-from parity import assert_parity, channels_last, make_images
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from leaves import assert_parity_of_leaves
+from parity import assert_eager_parity, assert_parity, channels_last, make_images
+from targets import (
+    FORMATS,
+    as_ours,
+    assert_same_leaf,
+    assert_target_parity,
+    make_boxes,
+    make_picture_structure,
+    make_video_structure,
+)
 
 from augserve_pipelines import InvalidInput, Pipeline, transforms
-from factories import make_image
-from oracle import v2
+from augserve_pipelines.frames import is_interleaved
+from augserve_pipelines.transforms.resize import resize, resize_bounding_boxes, resize_image
+from factories import make_image, make_noise, make_picture
+from oracle import tv_functional, tv_tensors, v2
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
@@ -79,3 +93,137 @@ def test_a_result_without_pixels_is_refused() -> None:
 def test_bad_arguments_are_refused(args: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         transforms.Resize(*args)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"size": 20},
+        {"size": (33, 33)},
+        {"size": None, "max_size": 50},
+        {"size": (50, 20), "interpolation": "nearest-exact"},
+        {"size": 24, "max_size": 30, "interpolation": "lanczos"},
+    ],
+    ids=str,
+)
+def test_every_kind(kwargs: dict[str, Any]) -> None:
+    assert_target_parity(transforms.Resize(**kwargs), v2.Resize(**kwargs), seeds=(0,))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"size": [11, 13]},
+        {"size": 12, "interpolation": "nearest"},
+        {"size": [9], "max_size": 12, "interpolation": "nearest-exact"},
+        {"size": None, "max_size": 60, "interpolation": "bicubic"},
+        {"size": [23, 34], "interpolation": "hamming"},
+        {"size": [23, 50], "interpolation": "lanczos", "antialias": None},
+        {"size": [23, 50], "interpolation": "box"},
+        {"size": [3, 2], "interpolation": 2},
+        {"size": [3, 2], "max_size": 9},
+        {"size": 9, "max_size": 9},
+        {"size": [3, 2, 1]},
+        {"size": None},
+        {"size": [0, 5]},
+        {"size": 5, "interpolation": "cubic"},
+    ],
+    ids=str,
+)
+def test_the_functional_on_every_kind(arguments: dict[str, Any]) -> None:
+    without = "empty"
+    if arguments["size"] in ([3, 2, 1], [0, 5]):  # where torchvision makes masks and boxes without pixels
+        for leaf in (make_noise((9, 9)), make_picture(size=(9, 9))):
+            with pytest.raises((ValueError, TypeError)):
+                resize(leaf, **arguments)
+        return
+    assert_parity_of_leaves(resize, arguments, without=without)
+
+
+@given(
+    format=st.sampled_from(FORMATS),
+    mode=st.sampled_from(["soft", "hard", None]),
+    size=st.tuples(st.integers(1, 99), st.integers(1, 99)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60)
+def test_boxes(format: Any, mode: Any, size: tuple[int, int], seed: int) -> None:
+    boxes = make_boxes((30, 47), format, seed=seed).as_subclass(torch.Tensor).expand(2, -1, -1)
+    ours = resize_bounding_boxes(boxes, (30, 47), size, format=format, clamping_mode=mode)
+    theirs = tv_functional.resize_bounding_boxes(boxes, (30, 47), [*size], format=format, clamping_mode=mode)
+    torch.testing.assert_close(ours[0], theirs[0], rtol=0, atol=0, equal_nan=True)
+    assert ours[1] == theirs[1]
+
+
+@pytest.mark.parametrize("interpolation", ["box", "hamming", "lanczos", "bicubic", "nearest-exact", 4])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "I;16", "F"])
+def test_pictures_by_every_filter(mode: str, interpolation: Any) -> None:
+    structure = make_picture_structure() | {"image": make_picture(size=(40, 60)).convert(mode)}
+    ours, theirs = (one.Resize((20, 70), interpolation) for one in (transforms, v2))
+    assert_target_parity(ours, theirs, [structure], seeds=(0,))
+
+
+def test_pictures_are_antialiased_with_a_warning() -> None:
+    picture = make_picture(size=(40, 60))
+    with pytest.warns(UserWarning, match="False is ignored"):
+        ours = transforms.Resize(20, antialias=False)(picture)
+    assert_same_leaf(ours, v2.Resize(20, antialias=True)(picture), "a picture")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((20, 30), "box"), "'box' is for PIL images; tensors take nearest, nearest-exact, bilinear, bicubic, lanczos"),
+        (((20, 30), "lanczos", None, False), "'lanczos' resizes tensors with antialias only"),
+    ],
+)
+def test_modes_that_tensors_do_not_have(arguments: tuple[Any, ...], message: str) -> None:
+    transform = transforms.Resize(*arguments)
+    assert_eager_parity(transform, v2.Resize(*arguments), make_noise((9, 9)))
+    for sample in (make_noise((9, 9)), as_ours(make_video_structure())):
+        with pytest.raises(InvalidInput, match=message):
+            Pipeline([transform])([sample], [0])
+    assert_target_parity(transform, v2.Resize(*arguments), [make_boxes((40, 60))], seeds=(0,))
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float16, torch.int16])
+def test_results_lie_as_torchvisions(dtype: torch.dtype, interpolation: str) -> None:
+    """Noise that is drawn for them follows that."""
+    image = make_noise((20, 31)).to(dtype)
+    pixels = channels_last(image)
+    videos = [torch.stack([image, image]), torch.stack([image.permute(1, 2, 0)] * 2).permute(0, 3, 1, 2)]
+    for own in (image, pixels, pixels[:, 2:, 3:], image[:, 2:, 3:], image[:1], *videos):
+        ours = resize_image(own, [9, 40], interpolation)
+        theirs = tv_functional.resize_image(own, [9, 40], interpolation)
+        assert torch.equal(ours, theirs)
+        assert is_interleaved(ours) == is_interleaved(theirs)
+
+
+@pytest.mark.parametrize("kwargs", [{"size": 20}, {"size": None, "max_size": 30}, {"size": [25], "max_size": 33}])
+def test_targets_of_another_size_keep_their_aspect_ratio(kwargs: dict[str, Any]) -> None:
+    sample = [
+        tv_tensors.Image(make_noise((30, 40))),
+        tv_tensors.Mask(torch.zeros(60, 35, dtype=torch.uint8)),
+        make_boxes((20, 50)),
+    ]
+    assert_target_parity(transforms.Resize(**kwargs), v2.Resize(**kwargs), [sample], seeds=(0,))
+
+
+def test_videos_are_resampled_frame_by_frame() -> None:
+    """Crop, resize, flip and the way to floats are one step for them too."""
+    names = ["RandomResizedCrop", "RandomHorizontalFlip", "CenterCrop"]
+    arguments = [((20, 24),), (0.5,), (18,)]
+    videos = [make_video_structure(size)["video"] for size in ((40, 60), (31, 33))]
+    for tail in (False, True):
+        ours, theirs = (
+            [getattr(one, name)(*own) for name, own in zip(names, arguments, strict=True)] for one in (transforms, v2)
+        )
+        if tail:
+            for steps, one in ((ours, transforms), (theirs, v2)):
+                steps += [one.ToDtype(torch.float32, scale=True), one.Normalize([0.5] * 3, [0.2, 0.3, 0.4])]
+        seeds = [0, 1, 2, 3]
+        results = Pipeline(ours)([as_ours(video) for video in videos * 2], seeds)
+        for video, seed, result in zip(videos * 2, seeds, results, strict=True):
+            torch.manual_seed(seed)
+            assert_same_leaf(result, as_ours(v2.Compose(theirs)(video)), f"seed {seed}")

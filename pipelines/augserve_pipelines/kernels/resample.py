@@ -50,9 +50,9 @@ def resample_image(
     Raises:
         InvalidInput: tensors cannot be resized so, or a side would have no pixel.
     """
-    check_mode(interpolation, antialias)
-    if image.shape[-2:] == size:
+    if image.shape[-2:] == size and (antialias or interpolation is not InterpolationMode.LANCZOS):
         return image
+    check_mode(interpolation, antialias)
     _check_sizes(image, size)
     if not image.numel():
         return image.new_empty((*image.shape[:-2], *size))

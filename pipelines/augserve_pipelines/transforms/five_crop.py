@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import PIL.Image
 import torch
@@ -17,6 +17,7 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import Flag, Size
+from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.center_crop import center_crop_image, center_crop_picture
 from augserve_pipelines.transforms.crop import crop_image, crop_picture
@@ -79,7 +80,12 @@ def ten_crop_picture(picture: PIL.Image.Image, size: Sides, vertical_flip: bool 
     return (*five_crop_picture(picture, size), *five_crop_picture(_flipped(picture, vertical_flip), size))
 
 
-@functional(image=five_crop_image, video=five_crop_video, picture=five_crop_picture)
+def _geometry(height: int, width: int, size: Sides, **_others: Any) -> tuple[None, tuple[int, int]]:
+    _corners(size, (height, width))
+    return None, height_and_width(size)
+
+
+@functional(image=five_crop_image, video=five_crop_video, picture=five_crop_picture, geometry=_geometry)
 def five_crop(inpt: Any, size: Sides) -> Any:
     """The upper left, upper right, lower left and lower right corner and the middle, as a tuple.
 
@@ -89,7 +95,7 @@ def five_crop(inpt: Any, size: Sides) -> Any:
     """
 
 
-@functional(image=ten_crop_image, video=ten_crop_video, picture=ten_crop_picture)
+@functional(image=ten_crop_image, video=ten_crop_video, picture=ten_crop_picture, geometry=_geometry)
 def ten_crop(inpt: Any, size: Sides, vertical_flip: bool = False) -> Any:
     """What ``five_crop`` gives, then what it gives of the mirror image, as one tuple.
 
@@ -104,11 +110,14 @@ def ten_crop(inpt: Any, size: Sides, vertical_flip: bool = False) -> Any:
 class FiveCrops(Op):
     """Cut out the corners and the middle: a tuple of a leaf, one more dimension of pixels."""
 
+    count: ClassVar[int] = 5
+    transform: ClassVar[str] = "FiveCrop"
+
     height: int
     width: int
 
     def frames(self, frames: Frames) -> Frames:
-        return frames.resized(self.height, self.width).led(5)
+        return frames.resized(self.height, self.width).led(self.count)
 
     def image(self, x: Tensor) -> Tensor:
         return torch.stack(five_crop_image(x, (self.height, self.width)), -4)
@@ -116,17 +125,20 @@ class FiveCrops(Op):
     def calls(self) -> Iterator[Call]:
         yield Call(five_crop, {"size": [self.height, self.width]})
 
+    def leaves(self, sample: Sample) -> Sample:
+        if sample.pixel_places() and sample.places(KeyPoints):  # eagerly: in a pipeline, pixels are still pending here
+            warnings.warn(f"{self.transform} leaves key points as they are: they do not fit the crops", stacklevel=2)
+        return Op.leaves(self, sample)
+
 
 @dataclass(frozen=True, slots=True)
-class TenCrops(Op):
+class TenCrops(FiveCrops):
     """Cut out the corners and the middle, and those of the mirror image."""
 
-    height: int
-    width: int
-    vertical_flip: bool
+    count: ClassVar[int] = 10
+    transform: ClassVar[str] = "TenCrop"
 
-    def frames(self, frames: Frames) -> Frames:
-        return frames.resized(self.height, self.width).led(10)
+    vertical_flip: bool
 
     def image(self, x: Tensor) -> Tensor:
         return torch.stack(ten_crop_image(x, (self.height, self.width), self.vertical_flip), -4)
@@ -139,7 +151,8 @@ class FiveCrop(Transform):
     """Cut out the four corners and the middle.
 
     Eagerly the image becomes a tuple: upper left, upper right, lower left, lower right, middle. In a pipeline they lie
-    along one more dimension, in front of the channels. Key points stay as they are, with a warning.
+    along one more dimension, in front of the channels. Key points stay as they are,
+    eagerly with a warning.
 
     Draws: nothing.
 
@@ -165,7 +178,7 @@ class TenCrop(Transform):
 
     Eagerly the image becomes a tuple: upper left, upper right, lower left, lower right, middle; then the same of the
     mirror image. In a pipeline they lie along one more dimension, in front of the channels. Key points stay as they
-    are, with a warning.
+    are, eagerly with a warning.
 
     Draws: nothing.
 
@@ -193,8 +206,6 @@ def _check(transform: Transform, size: tuple[int, int], frames: Frames) -> None:
     kinds = set() if frames.samples is None else {kind for sample in frames.samples for kind in sample.kinds()}
     if kinds & {BoundingBoxes, Mask}:
         raise TypeError(f"{name} does not act on boxes and masks: a sample of an image and labels is needed")
-    if KeyPoints in kinds:
-        warnings.warn(f"{name} leaves key points as they are: they do not fit the crops", stacklevel=2)
     small = (images.heights < size[0]) | (images.widths < size[1])
     if small.any():
         row = int(small.argmax())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, repeat
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -25,12 +27,13 @@ from augserve_pipelines.parameters import Positive
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.crop import Crop
-from augserve_pipelines.transforms.shares import between, share_of
+from augserve_pipelines.transforms.shares import between
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image
 from augserve_pipelines.tv_tensors.interop import metadata
 
 __all__ = ["CropToBoxes", "RandomIoUCrop", "zeroed_bounding_boxes"]
 
+Sides = tuple[int, int, int, int]  # top, left, height, width
 ObjectArray = NDArray[np.object_]
 
 Factor = Annotated[Positive, Words("a number")]
@@ -38,9 +41,8 @@ Overlaps = Annotated[Annotated[Sequence[float], Items()] | None, Words("a list o
 Trials = Annotated[int, Field(ge=1), Words("an integer")]
 
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-MOST_OVERLAPS = 100
-"""How often an overlap is drawn for a sample. torchvision goes on without end; where an overlap of 1 is among seven,
-one sample in five million is not through by then."""
+MOST_WINDOWS = 10_000
+"""How many windows are tried for a sample, in all. torchvision goes on without end."""
 
 
 class Window(NamedTuple):
@@ -83,7 +85,7 @@ class RandomIoUCrop(Transform):
 
     Draws: the least overlap; where it is less than 1, up to ``trials`` times the window's width and height, and where
     their ratio is in range its left and top, until a box has its middle in it and overlaps so much. Where none does,
-    all of that again. After 100 overlaps without a window, the sample is left as it is.
+    all of that again. After 10,000 windows, the sample is left as it is.
 
     Args:
         min_scale: the least width and height of the window, as a share of the image's.
@@ -139,46 +141,72 @@ class RandomIoUCrop(Transform):
 
     def _window(self, lane: Lanes, frame: Frames) -> Window | None:
         """The window of one sample; None leaves it as it is."""
-        assert frame.samples is not None
-        boxes = frame.samples[0].first(BoundingBoxes)
-        for _ in range(MOST_OVERLAPS):
-            overlap = self.options[int(lane.integers(0, len(self.options))[0])]
+        boxes, size = Boxes(frame), (int(frame.heights[0]), int(frame.widths[0]))
+        for overlap in islice(self._overlaps(lane), MOST_WINDOWS):
             if overlap >= 1:
                 return None
-            tried = (self._tried(lane, frame) for _ in range(self.trials))
-            for top, left, height, width in (sides for sides in tried if sides is not None):
-                kept = _kept(boxes, (left, top, left + width, top + height), overlap)
-                if kept is not None:
-                    return Window(top, left, height, width, kept)
+            sides = self._sides(lane, size)
+            kept = None if sides is None else boxes.kept(sides, overlap)
+            if sides is not None and kept is not None:
+                return Window(*sides, kept)
         return None
 
-    def _tried(self, lane: Lanes, frame: Frames) -> tuple[int, int, int, int] | None:
-        columns, rows = frame.widths, frame.heights
-        width = int(share_of(columns, between(self.min_scale, self.max_scale, lane.rand()))[0])
-        height = int(share_of(rows, between(self.min_scale, self.max_scale, lane.rand()))[0])
+    def _overlaps(self, lane: Lanes) -> Iterator[float]:
+        """The least overlap for each window that is tried."""
+        while True:
+            overlap = self.options[int(lane.integers(0, len(self.options))[0])]
+            yield from repeat(overlap, self.trials)
+
+    def _sides(self, lane: Lanes, size: tuple[int, int]) -> Sides | None:
+        """A window to try, where its width and height are in range."""
+        width = _share(size[1], between(self.min_scale, self.max_scale, lane.rand()))
+        height = _share(size[0], between(self.min_scale, self.max_scale, lane.rand()))
         # torchvision divides by a height of 0
         if not height or not self.min_aspect_ratio <= width / height <= self.max_aspect_ratio:
             return None
-        left, top = share_of(columns - width, lane.rand()), share_of(rows - height, lane.rand())
-        return (int(top[0]), int(left[0]), height, width) if width else None
+        left, top = _share(size[1] - width, lane.rand()), _share(size[0] - height, lane.rand())
+        return (top, left, height, width) if width else None
+
+
+def _share(length: int, share: NDArray[np.float32]) -> int:
+    return int(np.float32(length) * share[0])
+
+
+class Boxes:
+    """The first boxes of a sample; rotated ones are refused where it matters what they are, as in torchvision."""
+
+    def __init__(self, frame: Frames) -> None:
+        assert frame.samples is not None
+        self._boxes = frame.samples[0].first(BoundingBoxes)
+
+    def kept(self, sides: Sides, overlap: float) -> NDArray[np.bool_] | None:
+        """Which have their middle in a window, if one of those overlaps with it so much."""
+        top, left, height, width = sides
+        right, bottom = left + width, top + height
+        x, y = self._middles
+        inside = (left < x) & (x < right) & (top < y) & (y < bottom)
+        if not inside.any():
+            return None
+        corners = self._corners[inside]
+        if _overlaps(corners, corners.new_tensor([[left, top, right, bottom]])).max() < overlap:
+            return None
+        kept: NDArray[np.bool_] = inside.numpy(force=True)
+        return kept
+
+    @cached_property
+    def _corners(self) -> Tensor:
+        return convert_bounding_box_format(self._boxes.as_subclass(Tensor), metadata(self._boxes)["format"], "XYXY")
+
+    @cached_property
+    def _middles(self) -> tuple[Tensor, Tensor]:
+        corners = self._corners
+        return 0.5 * (corners[:, 0] + corners[:, 2]), 0.5 * (corners[:, 1] + corners[:, 3])
 
 
 def _check(sample: Sample) -> None:
     kinds = sample.kinds()
     if BoundingBoxes not in kinds or not kinds & {Tensor, Image, PIL.Image.Image}:
         raise TypeError("RandomIoUCrop needs boxes beside an image, a PIL image or a tensor")
-
-
-def _kept(boxes: Tensor, window: tuple[int, int, int, int], overlap: float) -> NDArray[np.bool_] | None:
-    """Which boxes have their middle in a window (left, top, right, bottom), if one of them overlaps with it enough."""
-    corners = convert_bounding_box_format(boxes.as_subclass(Tensor), metadata(boxes)["format"], "XYXY")
-    x, y = 0.5 * (corners[:, 0] + corners[:, 2]), 0.5 * (corners[:, 1] + corners[:, 3])
-    left, top, right, bottom = window
-    inside = (left < x) & (x < right) & (top < y) & (y < bottom)
-    if not inside.any() or _overlaps(corners[inside], corners.new_tensor([window])).max() < overlap:
-        return None
-    kept: NDArray[np.bool_] = inside.numpy(force=True)
-    return kept
 
 
 def _overlaps(corners: Tensor, window: Tensor) -> Tensor:

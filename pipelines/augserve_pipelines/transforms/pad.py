@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from augserve_pipelines.dispatch import functional
 from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import is_interleaved
 from augserve_pipelines.kernels.boxes import clamp_bounding_boxes
 from augserve_pipelines.transforms.crop import offsets, translation
 from augserve_pipelines.transforms.fill import Color, check_fill, picture_color, values_of
@@ -31,6 +32,7 @@ __all__ = [
     "pad_mask",
     "pad_picture",
     "pad_video",
+    "widened_image",
 ]
 
 Sides = tuple[int, int, int, int]  # left, top, right, bottom
@@ -65,6 +67,15 @@ def pad_image(image: Tensor, padding: Padding, fill: Color = None, padding_mode:
     Raises:
         InvalidInput: the image is too small for the padding, or the fill does not suit it.
     """
+    padded = widened_image(image, padding, fill, padding_mode)
+    if not is_interleaved(padded) or not (any(edges(padding)) or padding_mode != "constant"):
+        return padded
+    one = padding_mode == "symmetric" or image.shape[:-3].numel() == 1
+    return padded.contiguous() if one else padded  # as torchvision's, which noise drawn for it follows
+
+
+def widened_image(image: Tensor, padding: Padding, fill: Color = None, padding_mode: Mode = "constant") -> Tensor:
+    """``pad_image``, laid out as the image is."""
     if image.ndim < 3:
         raise InvalidInput(f"an image has at least 3 dimensions, [..., C, H, W]; this has the shape {[*image.shape]}")
     sides = edges(padding)

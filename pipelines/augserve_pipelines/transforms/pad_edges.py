@@ -17,7 +17,7 @@ from augserve_pipelines.ops import BoolArray, Op, each_row
 from augserve_pipelines.parameters import Fill, Padding, PaddingMode, for_kind
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, check_fill, colors, pixel_kinds
-from augserve_pipelines.transforms.pad import check_mode, check_sides, edges, pad, pad_image
+from augserve_pipelines.transforms.pad import check_mode, check_sides, edges, pad, widened_image
 
 Edges = tuple[IntArray, IntArray, IntArray, IntArray]  # left, top, right, bottom
 
@@ -67,21 +67,26 @@ class PadEdges(Op):
 
     def frames(self, frames: Frames) -> Frames:
         rows, columns = frames.heights + self.top + self.bottom, frames.widths + self.left + self.right
-        return frames.resized(rows, columns).planar()
+        return frames.resized(rows, columns).planar(self._relaid())
 
     def image(self, x: Tensor) -> Tensor:
         sides, color = self._sides(), self.color
         if (sides == sides[0]).all() and all(own == color[0] for own in color[1:]):
-            return pad_image(x, sides[0].tolist(), color[0], self.padding_mode)
+            return widened_image(x, sides[0].tolist(), color[0], self.padding_mode)
         return each_row(self._padded, x, sides, color)
 
     def _padded(self, image: Tensor, sides: list[int], color: Color) -> Tensor:
-        return pad_image(image, sides, color, self.padding_mode)
+        return widened_image(image, sides, color, self.padding_mode)
 
     def calls(self) -> Iterator[Call]:
         padding = self._sides()[0].tolist()
         for kinds, color in colors(self.fill):
             yield Call(pad, {"padding": padding, "fill": color, "padding_mode": self.padding_mode}, kinds)
+
+    def _relaid(self) -> BoolArray:
+        """Which samples torchvision lays out channel by channel."""
+        relaid: BoolArray = np.any(self._sides() != 0, axis=1) | (self.padding_mode != "constant")
+        return relaid
 
     def _sides(self) -> IntArray:
         return np.stack([self.left, self.top, self.right, self.bottom], axis=1)  # [N, 4]

@@ -31,6 +31,10 @@ class PadIfAny(PadEdges):
     def calls(self) -> Iterator[Call]:
         return PadEdges.calls(self) if self._sides().any() else iter(())
 
+    def _relaid(self) -> BoolArray:
+        padded: BoolArray = np.any(self._sides() != 0, axis=1)
+        return padded
+
 
 @dataclass(frozen=True, slots=True)
 class CropIfSmaller(Crop):

@@ -17,7 +17,7 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import MaxSize, OptionalFlag, Pixels, PositiveRange, ResizeInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.resize import resized_sizes
-from augserve_pipelines.transforms.resize_to import resize_to
+from augserve_pipelines.transforms.resize_to import ResizeSides, ResizeTo, check_resize
 from augserve_pipelines.transforms.shares import between, share_of
 
 __all__ = ["RandomResize", "RandomShortestSize", "ScaleJitter"]
@@ -68,7 +68,10 @@ class RandomResize(Transform):
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         shorter = lanes.integers(self.min_size, self.max_size)
         height, width = resized_sizes(frames.heights, frames.widths, [shorter])
-        return resize_to(height, width, self.interpolation, self.antialias, frames, type(self).__name__)
+        sides = shorter.astype(object)
+        op = ResizeSides(height, width, self.interpolation, self.antialias, shorter=sides)
+        check_resize(op, frames, type(self).__name__)
+        return op
 
 
 class ScaleJitter(Transform):
@@ -110,7 +113,9 @@ class ScaleJitter(Transform):
         width, height = self.target_size
         factor = np.minimum(height / frames.heights, width / frames.widths).astype(np.float32) * scale
         sizes = share_of(frames.heights, factor), share_of(frames.widths, factor)
-        return resize_to(*sizes, self.interpolation, self.antialias, frames, type(self).__name__)
+        op = ResizeTo(*sizes, self.interpolation, self.antialias)
+        check_resize(op, frames, type(self).__name__)
+        return op
 
 
 class RandomShortestSize(Transform):
@@ -150,4 +155,6 @@ class RandomShortestSize(Transform):
         if self.max_size is not None:
             ratio = np.minimum(ratio, self.max_size / np.maximum(frames.heights, frames.widths))
         sizes = (frames.heights * ratio).astype(np.int64), (frames.widths * ratio).astype(np.int64)
-        return resize_to(*sizes, self.interpolation, self.antialias, frames, type(self).__name__)
+        op = ResizeTo(*sizes, self.interpolation, self.antialias)
+        check_resize(op, frames, type(self).__name__)
+        return op

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from augserve_pipelines.dispatch import functional
 from augserve_pipelines.errors import InvalidInput
-from augserve_pipelines.frames import IntArray
+from augserve_pipelines.frames import IntArray, is_interleaved
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.boxes import clamp_bounding_boxes, convert_bounding_box_format
 from augserve_pipelines.kernels.resample import Parity, resample_image
@@ -261,7 +261,20 @@ def _resized(
     if image.ndim < 3:
         raise InvalidInput(f"an image has at least 3 dimensions, [..., C, H, W]; this has the shape {[*image.shape]}")
     new_size = resized_size((image.shape[-2], image.shape[-1]), size, max_size)
-    return resample_image(image, new_size, InterpolationMode(interpolation), bool(antialias), parity)
+    resized = resample_image(image, new_size, InterpolationMode(interpolation), bool(antialias), parity)
+    return _laid_out(resized, image) if image.numel() else resized
+
+
+def _laid_out(resized: Tensor, image: Tensor) -> Tensor:
+    """The result laid out as torchvision's, which noise drawn for it follows."""
+    if resized is image:
+        return image
+    flat = image.reshape(-1, *image.shape[-3:])
+    dense = flat.is_contiguous(memory_format=torch.channels_last) and not flat.is_contiguous()
+    interleaved = dense or (len(flat) > 1 and is_interleaved(flat))
+    if interleaved is is_interleaved(resized):
+        return resized
+    return resized.movedim(-3, -1).contiguous().movedim(-1, -3) if interleaved else resized.contiguous()
 
 
 def _short_and_long(

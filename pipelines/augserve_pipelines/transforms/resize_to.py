@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.dispatch import ALL_KINDS, Call
@@ -21,7 +23,9 @@ from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import pixel_kinds
 from augserve_pipelines.transforms.resize import check_max_size, pillow_resize, resize, resized_sizes
 
-__all__ = ["Resize", "ResizeTo", "check_interpolation", "resize_to"]
+__all__ = ["Resize", "ResizeSides", "ResizeTo", "check_interpolation", "check_resize"]
+
+ObjectArray = NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +49,37 @@ class ResizeTo(Op):
         return resample_image(x, size, self.interpolation, bool(self.antialias), self.parity)
 
     def calls(self) -> Iterator[Call]:
-        size = [int(self.height[0]), int(self.width[0])]
-        arguments = {"size": size, "interpolation": self.interpolation, "antialias": self.antialias}
-        yield Call(pillow_resize if self.parity == "pillow" else resize, arguments)
+        yield self._call({"size": [int(self.height[0]), int(self.width[0])]})
+
+    def _call(self, size: Mapping[str, Any]) -> Call:
+        own = pillow_resize if self.parity == "pillow" else resize
+        return Call(own, {**size, "interpolation": self.interpolation, "antialias": self.antialias})
 
 
-def resize_to(
-    height: IntArray,
-    width: IntArray,
-    interpolation: InterpolationMode,
-    antialias: bool | None,
-    frames: Frames,
-    owner: str,
-) -> ResizeTo:
-    """The op to these sizes, checked; ``owner`` is the transform, for messages.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeSides(ResizeTo):
+    """Resize to a length of the shorter side or of the longer one: what lies beside an image may be of another size."""
+
+    shorter: ObjectArray  # [N] of int or None, which is the longer side, by max_size
+    max_size: int | None = None
+
+    def calls(self) -> Iterator[Call]:
+        shorter = self.shorter[0]
+        yield self._call({"size": None if shorter is None else [shorter], "max_size": self.max_size})
+
+
+def check_resize(resize: ResizeTo, frames: Frames, owner: str) -> None:
+    """Check that the samples can be resized so; ``owner`` is the transform, for messages.
 
     Raises:
         InvalidInput: a side of a result would be less than one pixel, or tensors are not interpolated so.
     """
-    check_interpolation(interpolation, antialias, frames)
-    empty = np.flatnonzero((height < 1) | (width < 1))
+    check_interpolation(resize.interpolation, resize.antialias, frames)
+    empty = np.flatnonzero((resize.height < 1) | (resize.width < 1))
     if len(empty):
         before = f"{frames.heights[empty[0]]} x {frames.widths[empty[0]]}"
-        after = f"{height[empty[0]]} x {width[empty[0]]}"
+        after = f"{resize.height[empty[0]]} x {resize.width[empty[0]]}"
         raise InvalidInput(f"{owner} makes {after} pixels of {before} (height x width); at least 1 x 1 is needed")
-    return ResizeTo(height, width, interpolation, antialias)
 
 
 def check_interpolation(interpolation: InterpolationMode, antialias: bool | None, frames: Frames) -> None:
@@ -119,4 +129,9 @@ class Resize(Transform):
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         height, width = resized_sizes(frames.heights, frames.widths, self.size, self.max_size)
-        return resize_to(height, width, self.interpolation, self.antialias, frames, type(self).__name__)
+        op = ResizeTo(height, width, self.interpolation, self.antialias)
+        if self.size is None or len(self.size) == 1:
+            shorter = np.full(len(frames), None if self.size is None else self.size[0], object)
+            op = ResizeSides(height, width, self.interpolation, self.antialias, shorter=shorter, max_size=self.max_size)
+        check_resize(op, frames, type(self).__name__)
+        return op
