@@ -33,7 +33,7 @@ test: .venv/.develop ## Run everything that CI checks.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python -m scripts.generate --check
 	$(BIN)/pytest --numprocesses $(WORKERS)
 
 .PHONY: test-gpu
@@ -46,7 +46,7 @@ bench: .venv/.develop ## Measure speed side by side with torchvision, on the scr
 
 .PHONY: docs
 docs: .venv/.develop ## Write the generated files: docs/transforms.md, the JSON Schema, configs/server.yaml.
-	$(BIN)/python scripts/generate.py
+	$(BIN)/python -m scripts.generate
 
 .PHONY: format
 format: .venv/.develop ## Format the code and mend what the linter can.

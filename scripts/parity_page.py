@@ -25,7 +25,7 @@ from augserve_pipelines import Pipeline, tv_tensors  # noqa: E402
 from augserve_pipelines.arguments import Parameter, own_words  # noqa: E402
 from augserve_pipelines.constraints import is_steps  # noqa: E402
 from augserve_pipelines.interchange import to_torchvision  # noqa: E402
-from augserve_pipelines.registry import known_transforms, parameters  # noqa: E402
+from augserve_pipelines.registry import in_yaml, known_transforms, parameters  # noqa: E402
 from augserve_pipelines.transforms.base import Transform, is_batched  # noqa: E402
 from augserve_pipelines.tv_tensors.interop import kind_of  # noqa: E402
 from factories import make_image, make_picture  # noqa: E402
@@ -94,9 +94,7 @@ BESIDE_AN_IMAGE = ("mask", "boxes", "rotated boxes", "key points")
 
 def measured() -> dict[str, dict[str, Outcome]]:
     """The outcome of every transform for every target."""
-    return {
-        name: {target: measure(kind, target) for target in TARGETS} for name, kind in _sorted() if has_example(kind)
-    }
+    return {name: {target: measure(kind, target) for target in TARGETS} for name, kind in _sorted() if in_yaml(kind)}
 
 
 def measure(kind: type[Transform], target: str) -> Outcome:
@@ -156,7 +154,7 @@ def page() -> str:
         f"| --- |{' --- |' * len(TARGETS)}",
         *(row(name, outcomes) for name, outcomes in rows.items()),
     ]
-    without = [name for name, kind in _sorted() if not has_example(kind)]
+    without = [name for name, kind in _sorted() if not in_yaml(kind)]
     if without:
         lines += ["", f"Not in the table, as they do what a Python function of yours does: {', '.join(without)}."]
     return "\n".join(lines) + "\n"
@@ -173,12 +171,6 @@ def row(name: str, outcomes: Mapping[str, Outcome]) -> str:
 
 def _sorted() -> list[tuple[str, type[Transform]]]:
     return sorted(known_transforms().items())
-
-
-def has_example(kind: type[Transform]) -> bool:
-    """Whether every parameter that is required has an example."""
-    required = [own_words(one.annotation) for one in parameters(kind).values() if one.required]
-    return all(words is not None and words.example is not None for words in required)
 
 
 def _leaves(transform: Transform, target: str, size: tuple[int, int]) -> Iterator[Any]:

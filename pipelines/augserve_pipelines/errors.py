@@ -4,6 +4,7 @@ PipelinesError
 ├── InvalidPipeline     a pipeline file cannot be loaded: every problem of it
 ├── InvalidParameters   a transform cannot be built from these arguments (also a ValueError)
 ├── InvalidInput        these images or seeds cannot be run (also a ValueError)
+│   └── WrongSize       images of another size could be
 └── ShapesDiffer        samples of different shapes have no dense tensor (also a ValueError)
 """
 
@@ -12,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["InvalidInput", "InvalidParameters", "InvalidPipeline", "PipelinesError", "Problem", "ShapesDiffer"]
+__all__ = [
+    "InvalidInput",
+    "InvalidParameters",
+    "InvalidPipeline",
+    "PipelinesError",
+    "Problem",
+    "ShapesDiffer",
+    "WrongSize",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,10 @@ class InvalidParameters(_Problematic, ValueError):
 
 class InvalidInput(PipelinesError, ValueError):
     """The images or the seeds given to a pipeline cannot be run."""
+
+
+class WrongSize(InvalidInput):
+    """An image cannot be run because of its size, and one of another size could be."""
 
 
 class ShapesDiffer(PipelinesError, ValueError):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongSize
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import after
@@ -22,9 +22,10 @@ from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask
 __all__ = ["SIZES", "as_videos", "impossible", "probe", "probe_batches"]
 
 SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))  # that photographs may have
-FAR_SIZES = ((64, 64), *SIZES, (4000, 6000))
+FAR_SIZES = ((64, 64), *SIZES, (20_000, 30_000))
 BATCH = 2
 FRAMES = 32
+WRONG_SIZE = "wrong size"
 
 Size: TypeAlias = tuple[int, int]
 
@@ -71,6 +72,8 @@ def _impossible(
         if inner:
             return
         drawn = [_drawn(transform, frames) for frames in inputs]
+        if WRONG_SIZE in drawn:
+            return
         reasons = [one for one in drawn if isinstance(one, str)]
         if len(reasons) == len(drawn):
             yield own, reasons[0]
@@ -93,7 +96,10 @@ def _needs(transform: Transform) -> bool:
 
 
 def _drawn(transform: Transform, frames: Frames) -> Frames | str:
-    """The frames of those samples that the transform takes; the reason where it takes none."""
+    """The frames of those samples that the transform takes; the reason where it takes none.
+
+    Where it is their size, none of these is the size that the transform is for, and nobody knows what comes after it.
+    """
     try:
         return _after(transform, frames)
     except (InvalidInput, TypeError):
@@ -101,6 +107,8 @@ def _drawn(transform: Transform, frames: Frames) -> Frames | str:
     for row in range(len(frames)):
         try:
             taken.append(_after(transform, frames[row : row + 1]))
+        except WrongSize:
+            reason = WRONG_SIZE
         except (InvalidInput, TypeError) as error:
             reason = str(error)
     return taken[0] if taken else reason

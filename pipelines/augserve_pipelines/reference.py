@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Literal, get_origin
@@ -13,8 +14,10 @@ from torch import Tensor
 
 from augserve_pipelines import docstring
 from augserve_pipelines.arguments import Parameter, own_words, words_of
+from augserve_pipelines.definition import loads
 from augserve_pipelines.docstring import Docstring
-from augserve_pipelines.registry import known_transforms, parameters
+from augserve_pipelines.errors import InvalidPipeline
+from augserve_pipelines.registry import in_yaml, known_transforms, parameters
 from augserve_pipelines.schema import Schema, parameter_schema, pipeline_schema
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, Video
@@ -52,6 +55,7 @@ Where Python takes a tuple, YAML takes a list; a `torch.dtype` is written as its
 is what a transform draws from the stream of its sample, in order: a sample's draws never depend on its neighbours.
 Whatever a transform does not act on, masks beside a colour jitter for one, comes back as it is.
 """
+NOT_IN_YAML = "For pipelines in Python: a file has no way to name a function."
 RULES = """\
 Scalars are those of YAML 1.2: `true` and `false` are the booleans, `on` and `yes` are strings. Anchors and aliases
 work; tags, merge keys (`<<`) and duplicate keys are refused. With `# yaml-language-server: $schema=...` and the path of
@@ -67,7 +71,10 @@ def reference_page() -> str:
 
 
 def yaml_example(name: str) -> str:
-    """A step that shows a transform, as YAML: with the parameters that are required or do something when given."""
+    """A step that shows a transform, as YAML: with the parameters that are required or do something when given.
+
+    Before it stands what it cannot do without: floats.
+    """
     shown = {
         parameter.name: words.example
         for parameter in parameters(known_transforms()[name]).values()
@@ -75,7 +82,13 @@ def yaml_example(name: str) -> str:
         if words.example is not None
     }
     values = yaml.safe_dump(shown, default_flow_style=True, sort_keys=False, width=1000).strip()
-    return f"- {name}: {values}" if shown else f"- {name}"
+    step = f"- {name}: {values}" if shown else f"- {name}"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of names that are deprecated
+            loads(f"transforms:\n{step}", name)
+    except InvalidPipeline:
+        return f"- ToDtype: {{dtype: float32, scale: true}}\n{step}"
+    return step
 
 
 def _keys() -> Iterator[str]:
@@ -101,7 +114,7 @@ def _section(name: str, kind: type[Transform]) -> str:
             *_table(kind, text),
             f"*Acts on:* {_kinds(kind)}.\n",
             *_notes(text),
-            f"```yaml\n{yaml_example(name)}\n```\n",
+            f"```yaml\n{yaml_example(name)}\n```\n" if in_yaml(kind) else f"{NOT_IN_YAML}\n",
         ]
     )
 

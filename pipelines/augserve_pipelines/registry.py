@@ -6,10 +6,10 @@ import functools
 from collections.abc import Mapping
 
 from augserve_pipelines import transforms
-from augserve_pipelines.arguments import Parameter, parameters_of
+from augserve_pipelines.arguments import Parameter, own_words, parameters_of
 from augserve_pipelines.transforms import base
 
-__all__ = ["known_transforms", "name_of", "parameters"]
+__all__ = ["in_yaml", "known_transforms", "name_of", "parameters"]
 
 
 @functools.cache
@@ -26,6 +26,12 @@ def known_transforms() -> Mapping[str, type[base.Transform]]:
 def parameters(kind: type[base.Transform]) -> Mapping[str, Parameter]:
     """The parameters of a transform's constructor by name, in order."""
     return parameters_of(kind.__init__)
+
+
+def in_yaml(kind: type[base.Transform]) -> bool:
+    """Whether a file can have the transform: a function that one of its parameters needs has no form in YAML."""
+    required = (own_words(one.annotation) for one in parameters(kind).values() if one.required)
+    return all(words is not None and words.example is not None for words in required)
 
 
 def name_of(kind: type) -> str:

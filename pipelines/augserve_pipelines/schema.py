@@ -10,7 +10,7 @@ from augserve_pipelines.canonical import plain
 from augserve_pipelines.constraints import is_steps
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.registry import known_transforms, parameters
+from augserve_pipelines.registry import in_yaml, known_transforms, parameters
 from augserve_pipelines.transforms.base import Transform
 
 __all__ = ["Schema", "parameter_schema", "pipeline_schema"]
@@ -55,7 +55,7 @@ def parameter_schema(parameter: Parameter) -> Schema:
 
 
 def _sorted_transforms() -> list[tuple[str, type[Transform]]]:
-    return sorted(known_transforms().items())
+    return sorted((name, kind) for name, kind in known_transforms().items() if in_yaml(kind))
 
 
 def _step_schema() -> Schema:

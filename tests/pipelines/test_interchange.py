@@ -6,15 +6,15 @@ import importlib
 
 import pytest
 import torch
-from scripts.parity_page import example, has_example
+from scripts.parity_page import example
 from torch import nn
 
 from augserve_pipelines import InvalidPipeline, Pipeline, transforms
-from augserve_pipelines.registry import known_transforms
+from augserve_pipelines.registry import in_yaml, known_transforms
 from factories import make_images
 from oracle import tv_tensors, v2
 
-NAMES = sorted(name for name, kind in known_transforms().items() if has_example(kind))
+NAMES = sorted(name for name, kind in known_transforms().items() if in_yaml(kind))
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")

@@ -1,10 +1,11 @@
-"""The transforms of ``torchvision.transforms.v2`` under their names, for YAML, for pipelines and for eager use."""
+"""The transforms of ``torchvision.transforms.v2`` under their names, for YAML, pipelines and eager use."""
 
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.transforms import functional
 from augserve_pipelines.transforms.affine import RandomAffine
 from augserve_pipelines.transforms.aug_mix import AugMix
-from augserve_pipelines.transforms.auto_augment import AutoAugment, AutoAugmentPolicy
+from augserve_pipelines.transforms.auto_augment import AutoAugment
+from augserve_pipelines.transforms.auto_augment_policies import AutoAugmentPolicy
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 from augserve_pipelines.transforms.blur import GaussianBlur
 from augserve_pipelines.transforms.bounding_boxes import (

@@ -118,7 +118,7 @@ MIXED = Space(
 
 
 class ImageAugmentation(Transform):
-    """The base of transforms that change one image or video, and would leave its masks and boxes behind."""
+    """Base of the transforms that change one image or video, and would leave its masks and boxes behind."""
 
     def check_sample(self, sample: Sample) -> None:
         name = type(self).__name__

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from augserve_pipelines.arguments import Words, shown
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import WrongSize
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op, each_row
@@ -151,6 +151,6 @@ class LinearTransformation(Transform):
 def _check_values(shape: Sequence[int], count: int) -> None:
     channels, height, width = shape
     if channels * height * width != count:
-        raise InvalidInput(
+        raise WrongSize(
             f"LinearTransformation takes images of {count} values; this one has {channels} x {height} x {width}"
         )
