@@ -55,7 +55,7 @@ class Pipeline:
 
     Args:
         transforms: the steps in order.
-        parity: whose antialiased bilinear and bicubic resize to reproduce: torchvision's or Pillow's.
+        parity: whose antialiased bilinear, bicubic and lanczos resize to reproduce: torchvision's or Pillow's.
         name: what to call it.
         description: one line for people.
         input: how encoded images become pixels, for those who decode for the pipeline.

@@ -180,6 +180,8 @@ def test_pictures_are_antialiased_with_a_warning() -> None:
 def test_modes_that_tensors_do_not_have(arguments: tuple[Any, ...], message: str) -> None:
     transform = transforms.Resize(*arguments)
     assert_eager_parity(transform, v2.Resize(*arguments), make_noise((9, 9)))
+    with pytest.raises(InvalidInput, match=message):
+        transform(make_noise((20, 30)))
     for sample in (make_noise((9, 9)), as_ours(make_video_structure())):
         with pytest.raises(InvalidInput, match=message):
             Pipeline([transform])([sample], [0])

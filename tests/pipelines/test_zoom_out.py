@@ -54,6 +54,14 @@ def test_fills_for_each_channel_are_not_for_masks() -> None:
     assert_target_parity(ours, theirs, [structure, {"image": structure["image"], "boxes": structure["XYXY"]}], (0,))
 
 
+def test_inputs_of_several_sizes_are_always_refused() -> None:
+    sample = [tv_tensors.Image(make_noise((9, 8))), tv_tensors.Mask(torch.zeros(9, 9))]
+    with pytest.raises(ValueError, match="one size"):
+        transforms.RandomZoomOut(p=0.0)(sample)
+    with pytest.raises(ValueError, match="multiple HxW"):
+        v2.RandomZoomOut(p=1.0)(sample)
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [

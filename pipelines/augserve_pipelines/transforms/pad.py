@@ -23,6 +23,7 @@ from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode
 
 __all__ = [
     "Sides",
+    "check_mode",
     "check_sides",
     "edges",
     "pad",

@@ -26,6 +26,7 @@ __all__ = [
     "check_max_size",
     "height_and_width",
     "pillow_resize",
+    "pillow_resize_image",
     "resize",
     "resize_bounding_boxes",
     "resize_image",
@@ -35,6 +36,7 @@ __all__ = [
     "resize_video",
     "resized_size",
     "resized_sizes",
+    "resizing",
     "scaling",
 ]
 

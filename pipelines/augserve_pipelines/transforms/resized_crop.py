@@ -33,6 +33,7 @@ from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode
 
 __all__ = [
     "pillow_resized_crop",
+    "pillow_resized_crop_image",
     "resized_crop",
     "resized_crop_bounding_boxes",
     "resized_crop_image",
