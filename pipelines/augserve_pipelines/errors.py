@@ -4,6 +4,7 @@ PipelinesError
 ├── InvalidPipeline     a pipeline file cannot be loaded: every problem of it
 ├── InvalidParameters   a transform cannot be built from these arguments (also a ValueError)
 ├── InvalidInput        these images or seeds cannot be run (also a ValueError)
+│   ├── WrongKind       inputs of another kind could be (also a TypeError)
 │   └── WrongSize       images of another size could be
 └── ShapesDiffer        samples of different shapes have no dense tensor (also a ValueError)
 """
@@ -20,6 +21,7 @@ __all__ = [
     "PipelinesError",
     "Problem",
     "ShapesDiffer",
+    "WrongKind",
     "WrongSize",
 ]
 
@@ -69,6 +71,10 @@ class InvalidParameters(_Problematic, ValueError):
 
 class InvalidInput(PipelinesError, ValueError):
     """The images or the seeds given to a pipeline cannot be run."""
+
+
+class WrongKind(InvalidInput, TypeError):
+    """An input is of a kind that cannot be taken here, or one that is needed is not there."""
 
 
 class WrongSize(InvalidInput):

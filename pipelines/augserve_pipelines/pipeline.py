@@ -23,7 +23,7 @@ from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select, after
-from augserve_pipelines.plan import Plan, plan, with_parity
+from augserve_pipelines.plan import Plan, flat, plan, with_parity
 from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.samples import Sample, frames_of
@@ -81,6 +81,7 @@ class Pipeline:
         self._alone = Compose(alone) if alone else Identity()
         self._together = Compose(self.transforms[len(alone) :]) if len(alone) < len(self.transforms) else None
         self._cast: torch.dtype | None = None
+        self._most_pixels: int | None = None
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Pipeline:
@@ -175,7 +176,7 @@ class Pipeline:
             samples = [image.to(device, non_blocking=True) for image in samples]
         frames = Frames.of(samples)
         op = self._draw(frames, seeds)
-        batch = executor.run(plan(op, frames), samples, chunk)
+        batch = executor.run(self._plan(op, frames), samples, chunk)
         batch.seeds = seeds
         if records:
             batch.records = self._records(op, frames, seeds)
@@ -213,7 +214,12 @@ class Pipeline:
 
     def plan(self, frames: Frames, seeds: Sequence[int]) -> Plan:
         """Draw for images of these frames and fuse what was drawn, before a pixel is read."""
-        return plan(self._draw(frames, seeds), frames)
+        return self._plan(self._draw(frames, seeds), frames)
+
+    def _plan(self, op: Op, frames: Frames) -> Plan:
+        if self._most_pixels is not None:
+            _check_growth(op, frames, self._most_pixels)
+        return plan(op, frames)
 
     def _probed(self) -> Frames:
         """What comes out for photographs, or for videos where they are refused."""
@@ -263,7 +269,7 @@ class Pipeline:
                 transform.check_sample(sample)
         frames = frames_of(samples)
         op = self._draw(frames, seeds)
-        done = run_samples(op, samples, after(op, frames), plan, chunk)
+        done = run_samples(op, samples, after(op, frames), self._plan, chunk)
         results = Samples([sample.value() for sample in done], seeds)
         if self.batched:
             results = replace(self.mix(results, (seeds[-1] + 1) % (1 << 64)), seeds=list(seeds))
@@ -273,6 +279,15 @@ class Pipeline:
         sizes = zip(frames.heights.tolist(), frames.widths.tolist(), strict=True)
         rows = zip(seeds, sizes, strict=True)
         return [Record.of(op[np.array([i])].calls(), size, seed) for i, (seed, size) in enumerate(rows)]
+
+    def within(self, most_pixels: int) -> Pipeline:
+        """The same pipeline, which refuses samples of which a step would make more pixels than this, for each frame.
+
+        For those who do not know what they will be given: RandomZoomOut makes sixteen pixels of one.
+        """
+        other = copy.copy(self)
+        other._most_pixels = most_pixels
+        return other
 
     def giving(self, dtype: torch.dtype) -> Pipeline:
         """The same pipeline, of the same name and fingerprint, with results of floats cast to another dtype of floats.
@@ -326,6 +341,16 @@ def _check_images(images: Sequence[Tensor]) -> None:
             raise InvalidInput(
                 f"image {index} is a tensor of shape {[*image.shape]}; a tensor [C, H, W] with no empty side is needed"
             )
+
+
+def _check_growth(op: Op, frames: Frames, most_pixels: int) -> None:
+    for step in flat(op):
+        frames = step.frames(frames)
+        pixels = frames.heights * frames.widths
+        if pixels.max(initial=0) > most_pixels:
+            row = int(pixels.argmax())
+            size = f"{frames.heights[row]} x {frames.widths[row]}"
+            raise InvalidInput(f"sample {row} would grow to {size} pixels; at most {most_pixels} are allowed in all")
 
 
 def _check_seeds(samples: Sequence[Any], seeds: Sequence[int]) -> None:

@@ -102,14 +102,14 @@ def _drawn(transform: Transform, frames: Frames) -> Frames | str:
     """
     try:
         return _after(transform, frames)
-    except (InvalidInput, TypeError):
+    except InvalidInput:
         taken, reason = [], ""
     for row in range(len(frames)):
         try:
             taken.append(_after(transform, frames[row : row + 1]))
         except WrongSize:
             reason = WRONG_SIZE
-        except (InvalidInput, TypeError) as error:
+        except InvalidInput as error:
             reason = str(error)
     return taken[0] if taken else reason
 

@@ -84,8 +84,10 @@ class Catalog:
         folder: Path,
         warm_up: Callable[[Pipeline], None],
         on_reload: Callable[[str], None] = lambda outcome: None,
+        most_pixels: int | None = None,
     ) -> None:
         self._folder = folder
+        self._most_pixels = most_pixels
         self._warm_up = warm_up
         self._on_reload = on_reload
         self._snapshot = _Snapshot()
@@ -161,6 +163,8 @@ class Catalog:
         if not NAME.fullmatch(path.stem):
             raise InvalidPipeline([Problem(path.name, "", f"{path.stem!r} is no name: use A-Z a-z 0-9 . _ -")])
         pipeline = Pipeline.load(path)
+        if self._most_pixels is not None:
+            pipeline = pipeline.within(self._most_pixels)
         revision = before.revision + 1 if before else 1
         try:
             self._warm_up(pipeline)

@@ -14,7 +14,7 @@ import torch
 from augserve_pipelines import InvalidInput, Pipeline
 from augserve_pipelines.executor import single_threaded
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
-from augserve_server.work import Augmented, OverImages, Result, Work, refusals
+from augserve_server.work import Augmented, OverImages, Result, Work
 
 Made = TypeVar("Made")
 
@@ -70,8 +70,7 @@ class Executor:
 
     def _mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
         try:
-            with refusals():
-                mixed = pipeline.mix([result.leaves for result in results], seed)
+            mixed = pipeline.mix([result.leaves for result in results], seed)
         except InvalidInput as exc:
             raise ImageUnsuitable(str(exc)) from exc
         return [replace(result, leaves=leaves) for result, leaves in zip(results, mixed, strict=True)]

@@ -17,7 +17,6 @@ from augserve_server.image_files import ImageReader
 from augserve_server.image_folder import Source
 from augserve_server.results import Form, write_one
 from augserve_server.run_plan import Task, write_file
-from augserve_server.work import refusals
 
 # A batch of photographs straight from a camera is closed by their size, not by their number.
 BATCH_PIXELS = 64_000_000
@@ -90,8 +89,7 @@ class FolderRun:
         images = [step.image for step in group for _ in step.task.seeds if step.image is not None]
         seeds = [seed for step in group for seed in step.task.seeds if step.image is not None]
         try:
-            with refusals():
-                results = iter(self.pipeline(images, seeds, device=self.device)) if images else iter(())
+            results = iter(self.pipeline(images, seeds, device=self.device)) if images else iter(())
         except PipelinesError as exc:
             if len(group) == 1:
                 return [Step(group[0].task, error=_one_line(exc))]

@@ -36,7 +36,9 @@ class Service:
         self.metrics = Metrics()
         self.admission = Admission(_queue_limit(settings))
         self.executor = Executor(_device(settings))
-        self.catalog = Catalog(pipelines_folder(settings), self.executor.warm_up, self.metrics.reload)
+        self.catalog = Catalog(
+            pipelines_folder(settings), self.executor.warm_up, self.metrics.reload, settings.max_stage_pixels
+        )
         self.catalog.load()
         self._decoder = Decoder(settings.decode_threads, self.metrics)
         self._encoder = Encoder(settings.encode_threads)

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Most pixels of one image, height times width, as its header says."""
     max_image_side: Count = 16_384
     """Largest height or width of one image, in pixels."""
+    max_stage_pixels: Count = 100_000_000
+    """Most pixels that any step of a pipeline may make of one image or of a frame, height times width."""
     max_images: Count = 256
     """Most images or clips in one request."""
     max_clip_frames: Count = 256

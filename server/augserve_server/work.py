@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from augserve_pipelines import Batch, InvalidInput, Pipeline
+from augserve_pipelines import Batch, Pipeline
 from augserve_pipelines.batch import Block
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
@@ -54,8 +53,7 @@ class OverImages:
         return self.pipeline.name
 
     def run(self, items: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> list[Tensor]:
-        with refusals():
-            batch = self.pipeline(items, seeds, device=device)
+        batch = self.pipeline(items, seeds, device=device)
         return list(Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks]))
 
 
@@ -71,19 +69,9 @@ class OverSamples:
         return self.pipeline.name
 
     def run(self, items: Sequence[Mapping[str, Tensor]], seeds: Sequence[int], device: torch.device) -> list[Augmented]:
-        with refusals():
-            done = self.pipeline(items, seeds, device=device, records=self.records)
+        done = self.pipeline(items, seeds, device=device, records=self.records)
         records = done.records if self.records else [None] * len(items)
         return [Augmented(in_host_memory(leaves), record) for leaves, record in zip(done, records, strict=True)]
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """What the engine refuses becomes InvalidInput: as torchvision, it has TypeError for kinds that do not go in."""
-    try:
-        yield
-    except TypeError as exc:
-        raise InvalidInput(str(exc)) from exc
 
 
 def in_host_memory(leaves: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,3 +196,12 @@ def test_parity_reaches_resizes_wherever_they_are() -> None:
     assert not torch.equal(pillow, torchvision)
     with pytest.raises(ValueError, match="allowed: 'torchvision', 'pillow'"):
         Pipeline(steps, parity="opencv")
+
+
+def test_a_pipeline_within_a_bound_refuses_what_a_step_makes_larger() -> None:
+    steps = [T.Resize(1000), T.CenterCrop(8)]
+    images = [make_image((40, 50))]
+    assert Pipeline(steps)(images, [0])[0].shape == (3, 8, 8)
+    with pytest.raises(InvalidInput, match="sample 0 would grow to 1000 x 1250 pixels; at most 999999 are allowed"):
+        Pipeline(steps).within(999_999)(images, [0])
+    assert Pipeline(steps).within(1_250_000)(images, [0])[0].shape == (3, 8, 8)

@@ -218,3 +218,10 @@ def test_a_truncated_image_is_refused(client: httpx.Client, live: Live) -> None:
         response = client.post("/v1/augment/imagenet_train", content=make_file(format)[:end])
         problem = refused(live, response, 422, "image-truncated", decoded=count)
         assert problem["format"] == format
+
+
+def test_an_image_that_would_grow_too_large_is_refused_before_it_grows() -> None:
+    with run_server(max_stage_pixels=50_000) as server, httpx.Client(base_url=server.url, timeout=60) as client:
+        response = client.post("/v1/augment/imagenet_train", content=make_file("JPEG", (100, 100)))
+    assert response.status_code == 422
+    assert "would grow to 224 x 224 pixels; at most 50000" in response.json()["detail"]

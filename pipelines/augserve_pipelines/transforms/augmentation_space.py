@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from augserve_pipelines.arguments import Words
+from augserve_pipelines.errors import WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import Lanes
@@ -124,10 +125,10 @@ class ImageAugmentation(Transform):
         name = type(self).__name__
         for leaf in sample.leaves:
             if kind_of(leaf) in (Mask, BoundingBoxes, KeyPoints):
-                raise TypeError(f"{name} does not act on {type(leaf).__name__}: it would no longer fit the image")
+                raise WrongKind(f"{name} does not act on {type(leaf).__name__}: it would no longer fit the image")
         count = len(sample.places(Tensor, *PICTURES))
         if count != 1:
-            raise TypeError(f"{name} takes one image or video; there are {count}")
+            raise WrongKind(f"{name} takes one image or video; there are {count}")
 
 
 def draw_names(space: Space, lanes: Lanes) -> NameArray:

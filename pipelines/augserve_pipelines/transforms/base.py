@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import PIXEL_KINDS
+from augserve_pipelines.errors import WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import NOTHING, Op, Select
@@ -169,7 +170,7 @@ def _shape(leaf: Any) -> tuple[object, ...]:
 def _check_sizes(name: str, sample: Sample, kinds: tuple[type, ...]) -> None:
     sizes = {place: size for place in sample.acts if (size := size_of(sample.leaves[place])) is not None}
     if not sizes:
-        raise TypeError(f"{name} found no image, video, mask, boxes or key points")
+        raise WrongKind(f"{name} found no image, video, mask, boxes or key points")
     own = {sizes[place] for place in sample.places(*kinds) if place in sizes}
     if len(own) > 1:
         raise ValueError(f"{name} takes inputs of one size; these have {shown(sorted(own))}")

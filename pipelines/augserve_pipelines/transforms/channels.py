@@ -13,7 +13,7 @@ from torch import Tensor
 
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import BoolArray, Op
@@ -57,7 +57,7 @@ def check_gray_or_rgb(image: Tensor) -> None:
         TypeError: it has neither 1 nor 3 channels.
     """
     if image.shape[-3] not in GRAY_OR_RGB:
-        raise TypeError(f"an image of 1 or 3 channels is needed; got one of {image.shape[-3]}")
+        raise WrongKind(f"an image of 1 or 3 channels is needed; got one of {image.shape[-3]}")
 
 
 def tensors(frames: Frames) -> BoolArray:
@@ -77,7 +77,7 @@ def check_one_shape(sample: Sample, name: str) -> None:
     """
     shapes = {_shape(sample.leaves[place]) for place in sample.pixel_places()}
     if not shapes:
-        raise TypeError(f"{name} takes an image or a video, and there is none")
+        raise WrongKind(f"{name} takes an image or a video, and there is none")
     if len(shapes) > 1:
         raise ValueError(f"{name} takes images of one shape [C, H, W]; these have {shown(sorted(shapes))}")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from augserve_pipelines.arguments import Words, shown
 from augserve_pipelines.constraints import Items, Modes
 from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.boxes import clamp_bounding_boxes, convert_bounding_box_format
@@ -298,6 +298,6 @@ def _moved(points: Tensor, canvas_size: Size, displacement: Tensor) -> Tensor:
 
 def _check_shape(displacement: Tensor, size: Size) -> None:
     if not isinstance(displacement, Tensor):
-        raise TypeError(f"displacement is a {type(displacement).__name__}; a tensor is needed")
+        raise WrongKind(f"displacement is a {type(displacement).__name__}; a tensor is needed")
     if displacement.shape != (1, *size, 2):
         raise InvalidInput(f"displacement is of shape {[*displacement.shape]}; {[1, *size, 2]} is needed")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, Deferred, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.lanes import GlobalLane, Lanes, Stream
 from augserve_pipelines.ops import BoolArray, Op, Select
@@ -193,7 +193,7 @@ class RandomErasing(RandomTransform):
 
     def _check_value(self, frames: Frames) -> None:
         if not frames.channels.all():
-            raise TypeError("RandomErasing found no image or video")
+            raise WrongKind("RandomErasing found no image or video")
         unlike = frames.channels[frames.channels != len(self.value)]
         if self.value != "random" and len(self.value) != 1 and len(unlike):
             raise InvalidInput(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
@@ -205,7 +205,7 @@ def _check(transform: Transform, size: tuple[int, int], frames: Frames) -> None:
     name, images = type(transform).__name__, frames.imaged()
     kinds = set() if frames.samples is None else {kind for sample in frames.samples for kind in sample.kinds()}
     if kinds & {BoundingBoxes, Mask}:
-        raise TypeError(f"{name} does not act on boxes and masks: a sample of an image and labels is needed")
+        raise WrongKind(f"{name} does not act on boxes and masks: a sample of an image and labels is needed")
     small = (images.heights < size[0]) | (images.widths < size[1])
     if small.any():
         row = int(small.argmax())

@@ -18,7 +18,7 @@ from torch import Tensor
 from augserve_pipelines.arguments import Words
 from augserve_pipelines.constraints import Items
 from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.boxes import convert_bounding_box_format
 from augserve_pipelines.lanes import Lanes
@@ -127,7 +127,7 @@ class RandomIoUCrop(Transform):
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         if frames.samples is None:
-            raise TypeError("RandomIoUCrop needs boxes beside each image")
+            raise WrongKind("RandomIoUCrop needs boxes beside each image")
         for sample in frames.samples:
             _check(sample)
         windows = [self._window(lanes[np.array([i])], frames[np.array([i])]) for i in range(len(frames))]
@@ -206,7 +206,7 @@ class Boxes:
 def _check(sample: Sample) -> None:
     kinds = sample.kinds()
     if BoundingBoxes not in kinds or not kinds & {Tensor, Image, PIL.Image.Image}:
-        raise TypeError("RandomIoUCrop needs boxes beside an image, a PIL image or a tensor")
+        raise WrongKind("RandomIoUCrop needs boxes beside an image, a PIL image or a tensor")
 
 
 def _overlaps(corners: Tensor, window: Tensor) -> Tensor:

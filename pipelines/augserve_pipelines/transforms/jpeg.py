@@ -17,7 +17,7 @@ from torch import Tensor
 from augserve_pipelines.arguments import Words, shown
 from augserve_pipelines.constraints import Items
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op, each_row
@@ -59,7 +59,7 @@ def jpeg_image(image: Tensor, quality: int) -> Tensor:
         raise ValueError(f"quality is {quality}; 1 to 100 is allowed")
     check_gray_or_rgb(image)
     if image.dtype != torch.uint8:
-        raise TypeError(f"JPEG takes uint8, got {image.dtype}")
+        raise WrongKind(f"JPEG takes uint8, got {image.dtype}")
     if not image.numel():
         return image.clone()
     pixels = image.movedim(-3, -1).contiguous().cpu()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from augserve_pipelines.arguments import Words, shown
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import WrongSize
+from augserve_pipelines.errors import WrongKind, WrongSize
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op, each_row
@@ -86,7 +86,7 @@ def linear_transformation_image(image: Tensor, transformation_matrix: Tensor, me
 
 
 def _no_pictures(image: Picture.Image) -> Picture.Image:
-    raise TypeError("LinearTransformation takes tensors, not PIL images: ToImage() goes before it")
+    raise WrongKind("LinearTransformation takes tensors, not PIL images: ToImage() goes before it")
 
 
 @functional(image=linear_transformation_image, picture=_no_pictures)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
@@ -40,7 +40,7 @@ def normalize_image(image: Tensor, mean: Sequence[float], std: Sequence[float], 
         InvalidInput: it has less than three dimensions, or a standard deviation is 0.
     """
     if not image.is_floating_point():
-        raise TypeError(f"normalize takes floats, got {image.dtype}: to_dtype(image, torch.float32, True) goes before")
+        raise WrongKind(f"normalize takes floats, got {image.dtype}: to_dtype(image, torch.float32, True) goes before")
     if image.ndim < 3:
         raise InvalidInput(f"normalize takes [..., C, H, W], got {[*image.shape]}")
     columns = [torch.as_tensor(values, dtype=image.dtype, device=image.device) for values in (mean, std)]
@@ -156,7 +156,7 @@ def check_no_pictures(sample: Sample, name: str) -> None:
         TypeError: there is one.
     """
     if any(isinstance(leaf, Picture.Image) for leaf in sample.leaves):
-        raise TypeError(f"{name} does not act on PIL images: ToImage() goes before it")
+        raise WrongKind(f"{name} does not act on PIL images: ToImage() goes before it")
 
 
 @lru_cache(maxsize=64)

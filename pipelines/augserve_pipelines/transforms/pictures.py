@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from torch import Tensor
 
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.tv_tensors import Image
 from augserve_pipelines.tv_tensors.picture import pil_to_tensor as pixels_of
 
@@ -51,7 +51,7 @@ def pil_to_tensor(pic: Any) -> Tensor:
         TypeError: it is no PIL image.
     """
     if not isinstance(pic, Picture.Image):
-        raise TypeError(f"pil_to_tensor takes a PIL image, got {type(pic).__name__}")
+        raise WrongKind(f"pil_to_tensor takes a PIL image, got {type(pic).__name__}")
     return pixels_of(pic)
 
 
@@ -68,7 +68,7 @@ def to_image(inpt: Tensor | Picture.Image | Array) -> Image:
         return Image(pixels_of(inpt))
     if isinstance(inpt, Tensor):
         return Image(inpt.as_subclass(Tensor))
-    raise TypeError(f"to_image takes a tensor, a PIL image or an array, got {type(inpt).__name__}")
+    raise WrongKind(f"to_image takes a tensor, a PIL image or an array, got {type(inpt).__name__}")
 
 
 def to_pil_image(pic: Tensor | Array, mode: str | None = None) -> Picture.Image:
@@ -83,7 +83,7 @@ def to_pil_image(pic: Tensor | Array, mode: str | None = None) -> Picture.Image:
         ValueError: no such mode has so many channels of its dtype, or it has another number of dimensions.
     """
     if not isinstance(pic, Tensor | np.ndarray):
-        raise TypeError(f"to_pil_image takes a tensor or an array, got {type(pic).__name__}")
+        raise WrongKind(f"to_pil_image takes a tensor or an array, got {type(pic).__name__}")
     pixels = _channels_first(pic) if isinstance(pic, np.ndarray) else pic.as_subclass(Tensor)
     pixels = pixels.unsqueeze(0) if pixels.ndim == 2 else pixels
     if pixels.ndim != 3:
@@ -158,7 +158,7 @@ def tensor_of(inpt: Any) -> Tensor:
         elif inpt.mode.startswith("I;16"):
             pixels = pixels.view(torch.int16)
     else:
-        raise TypeError(f"to_tensor takes a PIL image or an array, got {type(inpt).__name__}")
+        raise WrongKind(f"to_tensor takes a PIL image or an array, got {type(inpt).__name__}")
     return bytes_to_floats_image(pixels, torch.get_default_dtype())
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels import color, layout
 from augserve_pipelines.lanes import Lanes
@@ -59,7 +59,7 @@ def posterize_image(image: Tensor, bits: int) -> Tensor:
         TypeError: the bits are another number.
     """
     if not isinstance(bits, int) or not 0 <= bits <= 8:
-        raise TypeError(f"bits is {bits}; an integer of 0 to 8 is needed")
+        raise WrongKind(f"bits is {bits}; an integer of 0 to 8 is needed")
     if image.is_floating_point():
         levels = 1 << bits
         return image.mul(levels).floor_().clamp_(0, levels - 1).mul_(1.0 / levels)
@@ -75,7 +75,7 @@ def solarize_image(image: Tensor, threshold: float) -> Tensor:
         TypeError: the threshold is greater than any value of the image's dtype.
     """
     if threshold > max_value(image.dtype):
-        raise TypeError(f"threshold {shown(threshold)} is greater than {_greatest(image.dtype)}")
+        raise WrongKind(f"threshold {shown(threshold)} is greater than {_greatest(image.dtype)}")
     if layout.on_cpu(image):
         solarized = layout.dense_copy(image)
         color.invert_from(solarized, threshold)

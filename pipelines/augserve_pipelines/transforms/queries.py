@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from PIL import Image as Picture
 from torch import Tensor
 
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.samples import PICTURES, size_of
 from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints
 from augserve_pipelines.tv_tensors.interop import kind_of, our_class
@@ -102,7 +102,7 @@ def _first(flat_inputs: Sequence[Any], kind: type, words: str) -> Any:
 
 def _one(found: set[T], words: str) -> T:
     if not found:
-        raise TypeError(f"there is no {words} in the sample")
+        raise WrongKind(f"there is no {words} in the sample")
     if len(found) > 1:
         raise InvalidInput(f"the inputs of one sample have several sizes: {sorted(map(str, found))}")
     return found.pop()
