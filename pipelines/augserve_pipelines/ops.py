@@ -17,8 +17,6 @@ from augserve_pipelines.dispatch import Call
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.samples import Sample
-from augserve_pipelines.tv_tensors import Image, Video
-from augserve_pipelines.tv_tensors.interop import kind_of, like
 
 BoolArray = NDArray[np.bool_]
 
@@ -57,10 +55,6 @@ class Op:
 
     def leaf(self, leaf: Any) -> Any:
         """An image, mask, boxes or anything else after an op of one row."""
-        if type(self).calls is Op.calls:
-            if isinstance(leaf, Tensor) and leaf.ndim > 2 and kind_of(leaf) in (Tensor, Image, Video):
-                return like(leaf, self.image(leaf.as_subclass(Tensor).unsqueeze(0)).squeeze(0))
-            return leaf
         for call in self.calls():
             leaf = call(leaf)
         return leaf
