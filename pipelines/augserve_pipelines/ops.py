@@ -82,7 +82,7 @@ class Op:
 
     def run(self, batch: Batch) -> Batch:
         """The op over a batch of any shapes; row ``i`` of the op acts on sample ``i``."""
-        return merged([part for block in batch.blocks for part in _run_block(self, block)])
+        return _gathered([part for block in batch.blocks for part in _run_block(self, block)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Select(Op):
         ranks, originals = self._ranks(), np.flatnonzero(self.rows)
         picked = [Block(ranks[block.rows], block.data) for block in _kept(batch, self.rows)]
         done = [Block(originals[block.rows], block.data) for block in self.op.run(Batch(picked)).blocks]
-        return merged([*done, *_kept(batch, ~self.rows)])
+        return _gathered([*done, *_kept(batch, ~self.rows)])
 
     def _ranks(self) -> NDArray[np.int64]:
         return np.cumsum(self.rows) - 1  # of sample i among the selected ones
@@ -222,8 +222,26 @@ def _kept(batch: Batch, mask: BoolArray) -> list[Block]:
         if keep.all():
             blocks.append(block)
         elif keep.any():
-            blocks.append(Block(block.rows[keep], block.data[torch.from_numpy(keep)]))
+            blocks += _pieces(block, keep)
     return blocks
+
+
+def _pieces(block: Block, keep: BoolArray) -> list[Block]:
+    """The samples of a block that are kept: on the CPU as they lie."""
+    if block.data.device.type != "cpu":
+        return [Block(block.rows[keep], block.data[torch.from_numpy(keep)])]
+    edges = np.flatnonzero(np.diff(keep, prepend=False, append=False)).tolist()  # where kept neighbours begin and end
+    spans = [slice(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
+    return [Block(block.rows[span], block.data[span]) for span in spans]
+
+
+def _gathered(blocks: Sequence[Block]) -> Batch:
+    """A batch of these blocks: laid together where every launch costs; as they lie on the CPU, where copies do.
+
+    AutoAugment of photographs of 300 x 400 took 5.0 ms each where every operation split and joined them, 0.9 ms so.
+    """
+    on_cpu = all(block.data.device.type == "cpu" for block in blocks)
+    return Batch(blocks) if on_cpu else merged(blocks)
 
 
 def _joined(blocks: list[Block]) -> Block:
