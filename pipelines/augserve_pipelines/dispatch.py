@@ -28,6 +28,7 @@ __all__ = [
     "Geometry",
     "functional",
     "is_pure_tensor",
+    "per_sample",
     "register_kernel",
 ]
 
@@ -153,16 +154,10 @@ class Functional:
         return next(found, None)
 
     def _on_tensor(self, kernel: Kernel, leaf: Tensor, arguments: Mapping[str, Any]) -> Any:
-        tensor = leaf.as_subclass(Tensor)
         given = _taken(kernel, arguments)
-        columns = {name: one for name, one in given.items() if name in self._numbers and _is_column(one)}
-        if not columns:
-            return kernel(tensor, **given)
-        counts = {len(tensor), *(len(column) for column in columns.values())}
-        if len(counts) > 1:
-            raise ValueError(f"{self.name} takes one value a sample: got {sorted(counts)} samples and values")
-        rows = [{name: column[i].item() for name, column in columns.items()} for i in range(len(tensor))]
-        return torch.stack([kernel(one, **{**given, **row}) for one, row in zip(tensor, rows, strict=True)])
+        if columns := {name: one for name, one in given.items() if name in self._numbers and _is_column(one)}:
+            return _each(self.name, kernel, leaf.as_subclass(Tensor), given, columns)
+        return kernel(leaf.as_subclass(Tensor), **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +241,27 @@ def register_kernel(functional: Functional | str, tv_tensor_cls: type) -> Callab
     return register
 
 
+def per_sample(kernel: Kernel) -> Kernel:
+    """A kernel of tensors ``[N, ...]`` whose numbers may be tensors ``[N]`` as well: a value for each sample.
+
+    Raises:
+        ValueError: there are not as many values as samples.
+    """
+    signature = inspect.signature(kernel)
+    numbers = [one.name for one in signature.parameters.values() if one.annotation in _NUMBERS]
+
+    @functools.wraps(kernel)
+    def act(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        columns = {name: bound.arguments[name] for name in numbers if _is_column(bound.arguments.get(name))}
+        if not columns:
+            return kernel(*args, **kwargs)
+        (_, tensor), *given = bound.arguments.items()
+        return _each(kernel.__name__, kernel, tensor, dict(given), columns)
+
+    return act
+
+
 def is_pure_tensor(inpt: Any) -> bool:
     """Whether this is a tensor that is not marked as an image, a mask or anything else."""
     return kind_of(inpt) is torch.Tensor
@@ -280,6 +296,15 @@ def _parameters(kernel: Kernel) -> frozenset[str] | None:
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return None
     return frozenset(parameters)
+
+
+def _each(name: str, kernel: Kernel, tensor: Tensor, given: Mapping[str, Any], columns: Mapping[str, Tensor]) -> Tensor:
+    """The kernel on each sample, with its own row of the columns."""
+    counts = {len(tensor), *(len(column) for column in columns.values())}
+    if len(counts) > 1:
+        raise ValueError(f"{name} takes one value a sample: got {sorted(counts)} samples and values")
+    rows = [{one: column[i].item() for one, column in columns.items()} for i in range(len(tensor))]
+    return torch.stack([kernel(one, **{**given, **row}) for one, row in zip(tensor, rows, strict=True)])
 
 
 def _is_column(value: Any) -> bool:

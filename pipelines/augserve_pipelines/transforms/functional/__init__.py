@@ -1,9 +1,10 @@
 """Functions that act on one input by its kind, under the names of ``torchvision.transforms.v2.functional``.
 
-``crop(inpt, ...)`` acts on any kind; ``crop_image``, ``crop_mask`` and their like are its kernels, of plain tensors.
+``crop(inpt, ...)`` acts on any kind; ``crop_image``, ``crop_mask`` and their like are its kernels, of plain tensors. A
+number may be a tensor ``[N]`` where the input is ``[N, ...]``: a value for each sample.
 """
 
-from augserve_pipelines.dispatch import is_pure_tensor, register_kernel
+from augserve_pipelines.dispatch import is_pure_tensor, per_sample, register_kernel
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.boxes import clamp_bounding_boxes, convert_bounding_box_format, sanitize_bounding_boxes
 from augserve_pipelines.kernels.keypoints import clamp_keypoints, sanitize_keypoints
@@ -341,3 +342,7 @@ __all__ = [
     "vertical_flip_video",
     "vflip",
 ]
+
+# The names above are those of the kernels for one set of numbers; here they take a column of them as well.
+_TENSOR_KERNELS = [name for name in __all__ if name.endswith(("_image", "_video", "_mask"))]
+globals().update({name: per_sample(globals()[name]) for name in _TENSOR_KERNELS})
