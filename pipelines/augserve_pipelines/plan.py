@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.ops import Chain, Op, Select
+from augserve_pipelines.ops import BoolArray, Chain, Op, Select
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.normalize import Finish, Standardize
+from augserve_pipelines.transforms.pad_edges import PadEdges
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
+
+Moved = TypeVar("Moved", PadEdges, Crop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def fuse(ops: list[Op], frames: Frames) -> list[Op]:
 def merge(first: Op, second: Op, frames: Frames) -> Op | None:
     """One op that gives the bytes of both, or None where there is no such op. ``frames`` go into the first."""
     match first, second:
+        case PadEdges() | Select(_, PadEdges()), Crop() | Select(_, Crop()):
+            return _cropped_first(first, second, frames)
         case Crop(), ResizeTo() if _inside(first, frames):
             return _resample(np.stack([first.top, first.left, first.height, first.width], 1), second)
         case ResizeTo(), Crop() | FlipX() | Select(_, FlipX()) | Finish():
@@ -118,6 +124,42 @@ def _resample(source: np.ndarray[tuple[int, int], np.dtype[np.int64]], resize: R
         antialias=bool(resize.antialias),
         parity=resize.parity,
     )
+
+
+def _cropped_first(first: Op, second: Op, frames: Frames) -> Op | None:
+    """The part of each image that a window of the padded one shows, padded by what the window shows of the padding.
+
+    RandomZoomOut makes up to sixteen times the pixels, of which RandomIoUCrop then takes a few.
+    """
+    padded, pad = _for_rows(first, PadEdges, frames)
+    cropped, crop = _for_rows(second, Crop, frames)
+    both = padded & cropped
+    sides = np.stack([pad.top, pad.left, pad.bottom, pad.right], 1)  # [padded, 4]
+    own_pad, own_crop = both[padded], both[cropped]
+    if pad.padding_mode != "constant" or not both.any() or (sides < 0).any():
+        return None
+    sizes = np.stack([frames.heights, frames.widths], 1)[both]
+    start = np.stack([crop.top, crop.left], 1)[own_crop]
+    end = start + np.stack([crop.height, crop.width], 1)[own_crop]
+    if (start < 0).any() or (end > sizes + sides[own_pad, :2] + sides[own_pad, 2:]).any():
+        return None  # zeros, which are not of the padding's colour, come in
+    before, after = start - sides[own_pad, :2], end - sides[own_pad, :2]  # in the image
+    shown, shown_end = np.clip(before, 0, sizes), np.clip(after, 0, sizes)
+    if (shown_end - shown < 1).any():
+        return None
+    sides[own_pad] = np.concatenate([shown - before, after - shown_end], 1)
+    windows = np.stack([crop.top, crop.left, crop.height, crop.width], 1)
+    windows[own_crop] = np.concatenate([shown, shown_end - shown], 1)
+    top, left, bottom, right = sides.T
+    rest = PadEdges(left, top, right, bottom, pad.fill, pad.padding_mode, pad.color)
+    return Chain((Select(cropped, Crop(*windows.T)), Select(padded, rest)))
+
+
+def _for_rows(op: Op, kind: type[Moved], frames: Frames) -> tuple[BoolArray, Moved]:
+    """Which samples an op, or a select of one, acts on, and the op with a row for each of these."""
+    rows, inner = (op.rows, op.op) if isinstance(op, Select) else (np.ones(len(frames), bool), op)
+    assert isinstance(inner, kind)
+    return rows, inner
 
 
 def _none(crop: Crop) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
