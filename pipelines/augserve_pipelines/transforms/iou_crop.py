@@ -188,17 +188,20 @@ class Boxes:
         if not inside.any():
             return None
         corners = self._corners[inside]
-        if _overlaps(corners, corners.new_tensor([[left, top, right, bottom]])).max() < overlap:
+        measured = _overlaps if isinstance(corners, Tensor) else _overlaps_of_arrays
+        if measured(corners, [left, top, right, bottom]).max() < overlap:
             return None
-        kept: NDArray[np.bool_] = inside.numpy(force=True)
-        return kept
+        return np.asarray(inside)
 
     @cached_property
-    def _corners(self) -> Tensor:
-        return convert_bounding_box_format(self._boxes.as_subclass(Tensor), metadata(self._boxes)["format"], "XYXY")
+    def _corners(self) -> Any:
+        """``[N, 4]``; as an array where numpy's arithmetic is torch's, in half the time for a few boxes."""
+        boxes = self._boxes.as_subclass(Tensor)
+        corners = convert_bounding_box_format(boxes, metadata(self._boxes)["format"], "XYXY").cpu()
+        return corners.numpy() if corners.dtype in (torch.float32, torch.float64) else corners
 
     @cached_property
-    def _middles(self) -> tuple[Tensor, Tensor]:
+    def _middles(self) -> tuple[Any, Any]:
         corners = self._corners
         return 0.5 * (corners[:, 0] + corners[:, 2]), 0.5 * (corners[:, 1] + corners[:, 3])
 
@@ -209,8 +212,20 @@ def _check(sample: Sample) -> None:
         raise WrongKind("RandomIoUCrop needs boxes beside an image, a PIL image or a tensor")
 
 
-def _overlaps(corners: Tensor, window: Tensor) -> Tensor:
+def _overlaps_of_arrays(corners: NDArray[np.floating[Any]], window: list[int]) -> NDArray[np.floating[Any]]:
     """Intersection over union of boxes ``[N, 4]`` with one, ``[N]``."""
+    own = np.array(window, corners.dtype)
+    shared = np.maximum(np.minimum(corners[:, 2:], own[2:]) - np.maximum(corners[:, :2], own[:2]), 0)
+    area, sides = shared[:, 0] * shared[:, 1], corners[:, 2:] - corners[:, :2]
+    whole: NDArray[np.floating[Any]] = sides[:, 0] * sides[:, 1] + (own[2] - own[0]) * (own[3] - own[1])
+    with np.errstate(divide="ignore", invalid="ignore"):  # of boxes without an area
+        overlaps: NDArray[np.floating[Any]] = area / (whole - area)
+    return overlaps
+
+
+def _overlaps(corners: Tensor, sides: list[int]) -> Tensor:
+    """``_overlaps_of_arrays`` for numbers that numpy does not have, or divides otherwise."""
+    window = corners.new_tensor([sides])
     first, last = torch.maximum(corners[:, :2], window[:, :2]), torch.minimum(corners[:, 2:], window[:, 2:])
     shared = _wide(last - first).clamp(min=0).prod(1)
     return shared / (_areas(corners) + _areas(window) - shared)
