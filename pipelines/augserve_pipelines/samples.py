@@ -81,10 +81,9 @@ class Sample:
         """The sample with its pixels and masks pending: what can be changed before a pixel is read."""
         return self._pending([*self.pixel_places(), *self.places(Mask)])
 
-    def masks_alone(self) -> Sample:
-        """The sample with everything pending but its masks."""
-        masks = self.places(Mask)
-        return self._pending([place for place in range(len(self.leaves)) if place not in masks])
+    def alone(self, places: Sequence[int]) -> Sample:
+        """The sample with everything pending but what is in these places."""
+        return self._pending([place for place in range(len(self.leaves)) if place not in places])
 
     def _pending(self, places: Sequence[int]) -> Sample:
         return self.with_leaves({place: Pending(kind_of(self.leaves[place]) or object) for place in places})

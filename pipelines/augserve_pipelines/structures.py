@@ -72,7 +72,7 @@ def run_samples(op: Op, samples: Sequence[Sample], after: Frames, plan: PlanFor,
     assert after.samples is not None
     results = list(after.samples)
     _put_pixels(op, samples, results, plan, chunk)
-    _put_masks(op, samples, results)
+    _put_by_calls(op, samples, results)
     return results
 
 
@@ -98,7 +98,7 @@ def separated(batch: Sample, count: int) -> list[Any]:
 
 
 def _put_pixels(op: Op, samples: Sequence[Sample], results: list[Sample], plan: PlanFor, chunk: int | None) -> None:
-    where = [(i, place) for i, sample in enumerate(samples) for place in sample.pixel_places()]
+    where = [(i, place) for i, sample in enumerate(samples) for place in _alike(sample)]
     if not where:
         return
     leaves = [samples[i].leaves[place] for i, place in where]
@@ -115,16 +115,24 @@ def _run(plan: Plan, images: Sequence[Tensor], chunk: int | None) -> Batch:
     return executor.run(plan, images, chunk)
 
 
-def _put_masks(op: Op, samples: Sequence[Sample], results: list[Sample]) -> None:
-    masked = [i for i, sample in enumerate(samples) if sample.places(Mask)]
+def _put_by_calls(op: Op, samples: Sequence[Sample], results: list[Sample]) -> None:
+    """Masks, and images that are unlike the one that was drawn for, such as a video beside an image."""
+    others = [[*sample.places(Mask), *(set(sample.pixel_places()) - set(_alike(sample)))] for sample in samples]
+    waiting = [i for i, places in enumerate(others) if places]
 
     def run(rows: slice) -> None:
-        for i in masked[rows]:
-            done = op[np.array([i])].leaves(samples[i].masks_alone())
-            places = samples[i].places(Mask)
-            results[i] = results[i].with_leaves({place: done.leaves[place] for place in places})
+        for i in waiting[rows]:
+            done = op[np.array([i])].leaves(samples[i].alone(others[i]))
+            results[i] = results[i].with_leaves({place: done.leaves[place] for place in others[i]})
 
-    executor.in_threads(run, [slice(start, start + 1) for start in range(len(masked))])
+    executor.in_threads(run, [slice(start, start + 1) for start in range(len(waiting))])
+
+
+def _alike(sample: Sample) -> list[int]:
+    """Where the first image is, and those of its kind, shape and dtype."""
+    places = sample.pixel_places()
+    about = [(kind_of(leaf), leaf.shape, leaf.dtype) for leaf in (sample.leaves[place] for place in places)]
+    return [place for place, one in zip(places, about, strict=True) if one == about[0]]
 
 
 def _sample(value: Any) -> Sample:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from augserve_pipelines import InvalidInput, Pipeline, transforms, tv_tensors
 from factories import make_image, make_images, make_picture
+from oracle import tv_tensors as theirs
 from oracle import v2
 
 CHAIN = [
@@ -56,6 +57,18 @@ def test_several_images_of_a_sample_share_its_draw() -> None:
     for side, image in (("left", left), ("right", right)):
         assert type(result[side]) is tv_tensors.Image
         assert torch.equal(result[side].as_subclass(Tensor), Pipeline(CHAIN)([image], [3])[0])
+
+
+def test_a_video_and_a_gray_image_beside_an_image_are_what_they_are() -> None:
+    steps = [transforms.RandomHorizontalFlip(), transforms.Grayscale(3), transforms.RandomRotation(20)]
+    oracle = v2.Compose([v2.RandomHorizontalFlip(), v2.Grayscale(3), v2.RandomRotation(20)])
+    video = make_video_structure((50, 70))["video"]
+    gray = theirs.Image(make_image((50, 70), torch.float32, channels=1))
+    sample = {"image": theirs.Image(make_image((50, 70))), "video": video, "gray": gray, "mask": theirs.Mask(gray[0])}
+    results = Pipeline(steps)([as_ours(sample)] * len(SEEDS), SEEDS)
+    for seed, result in zip(SEEDS, results, strict=True):
+        torch.manual_seed(seed)
+        assert_same_structure(result, as_ours(oracle(sample)), f"seed {seed}")
 
 
 def test_pil_images_become_tensors() -> None:
