@@ -143,7 +143,7 @@ class Steps:
             raise ValueError("the list of transforms is empty; at least one is needed")
         for index, item in enumerate(value):
             if not isinstance(item, Transform):
-                raise ValueError(f"item {index} is not an augserve transform: {shown(item)}")
+                raise ValueError(f"item {index} is {_no_transform(item)}")
         return tuple(value)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -158,3 +158,11 @@ def is_steps(annotation: Any) -> bool:
 def for_kind(value: Any, kind: type) -> Any:
     """What a Fill or a DtypeOrMapping says for a kind of input: its own entry, else that of "others", else None."""
     return value.get(kind, value.get(OTHERS)) if isinstance(value, Mapping) else value
+
+
+def _no_transform(item: object) -> str:
+    """What an item is instead of a transform, and how to make it one."""
+    if type(item).__module__.startswith("torchvision.transforms"):
+        return f"torchvision's {shown(item)}: Pipeline.from_torchvision(steps).transforms are those of augserve"
+    cure = "; Lambda makes a transform of a function" if callable(item) else ""
+    return f"not an augserve transform: {shown(item)}{cure}"

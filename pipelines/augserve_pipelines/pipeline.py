@@ -17,7 +17,7 @@ from torch import Tensor
 
 from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
-from augserve_pipelines.errors import InvalidInput, InvalidPipeline, Problem
+from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
@@ -72,7 +72,7 @@ class Pipeline:
     ) -> None:
         if parity not in ("torchvision", "pillow"):
             raise ValueError(f"parity is {parity!r}; allowed: 'torchvision', 'pillow'")
-        self.transforms = tuple(transforms)
+        self.transforms = _checked(transforms)
         self.parity: Parity = parity
         self.name = name
         self.description = description
@@ -119,6 +119,9 @@ class Pipeline:
         if self.parity != "torchvision":
             raise InvalidPipeline([Problem(None, "parity", f"{self.parity!r} is nothing that torchvision has")])
         return interchange.to_torchvision(self.transforms)
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.name!r}, transforms={[*self.transforms]})"
 
     @overload
     def __call__(
@@ -326,6 +329,13 @@ class Pipeline:
         )
 
 
+def _checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
+    try:
+        return tuple(Compose(transforms).transforms) if len(transforms) else ()
+    except InvalidParameters as error:
+        raise InvalidParameters([replace(one, place="Pipeline.transforms") for one in error.problems]) from None
+
+
 def _cast_of_floats(frames: Frames, dtype: torch.dtype) -> Op:
     floats = np.array([present is not None and present.is_floating_point for present in frames.dtypes], bool)
     return Select(floats, CastTo(dtype, scale=False))
@@ -354,6 +364,10 @@ def _check_growth(op: Op, frames: Frames, most_pixels: int) -> None:
 
 
 def _check_seeds(samples: Sequence[Any], seeds: Sequence[int]) -> None:
+    if isinstance(samples, Tensor) and samples.ndim == 3:
+        raise InvalidInput(
+            f"a tensor {[*samples.shape]} is one image; a list of samples, or a tensor [N, C, H, W], is needed"
+        )
     if len(samples) != len(seeds):
         raise InvalidInput(f"{len(samples)} samples and {len(seeds)} seeds: one seed for each sample is needed")
     for index, seed in enumerate(seeds):

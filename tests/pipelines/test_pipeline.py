@@ -99,6 +99,7 @@ def test_images_are_not_changed() -> None:
     ("images", "seeds", "message"),
     [
         ([torch.zeros(3, 4, 4)], [1, 2], "1 samples and 2 seeds"),
+        (torch.zeros(3, 4, 4), [0], r"a tensor \[3, 4, 4\] is one image; a list of samples"),
         ([torch.zeros(4, 4)], [0], r"image 0 is a tensor of shape \[4, 4\]"),
         ([torch.zeros(3, 0, 4)], [0], "no empty side"),
         (["photo.jpg"], [0], "image 0 is str"),
@@ -109,6 +110,13 @@ def test_images_are_not_changed() -> None:
 def test_bad_inputs_are_refused(images: list[object], seeds: list[int], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Pipeline([T.Identity()])(images, seeds)
+
+
+def test_a_pipeline_shows_its_name_and_its_steps() -> None:
+    assert (
+        repr(Pipeline([T.RandomHorizontalFlip()], name="x"))
+        == "Pipeline('x', transforms=[RandomHorizontalFlip(p=0.5)])"
+    )
 
 
 def test_an_empty_batch_is_empty() -> None:

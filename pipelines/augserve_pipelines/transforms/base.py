@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import NOTHING, Op, Select
 from augserve_pipelines.parameters import validated
+from augserve_pipelines.refusals import explained
 from augserve_pipelines.samples import TRANSFORMED, Sample, frames_of, size_of
 
 
@@ -25,7 +27,8 @@ class Transform(nn.Module):
     """An augmentation step, named and parameterised as in ``torchvision.transforms.v2``.
 
     The typed ``__init__`` of a subclass is its schema: arguments are checked against the annotations, and ``arguments``
-    keeps them all, defaults included. ``draw`` is the one method to write.
+    keeps them all, defaults included. ``draw`` is the one method to write; for eager use alone, torchvision's
+    ``transform``, and ``make_params`` where something is drawn.
     """
 
     arguments: Mapping[str, Any] = MappingProxyType({})  # of a subclass without a constructor
@@ -50,7 +53,24 @@ class Transform(nn.Module):
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         """The op for N samples: one row each, drawn from the sample's own lane, in torchvision's order of draws."""
-        raise NotImplementedError(f"{type(self).__name__} does not define draw()")
+        name, lacks = type(self).__name__, "neither draw() nor transform()"
+        if self._is_eager():
+            lacks = "transform(), which is for eager use; a pipeline needs draw()"
+        raise NotImplementedError(f"{name} defines {lacks}")
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Refuse inputs, in a transform of one's own for eager use: all leaves of the sample, in order."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """What a transform of one's own for eager use draws, once for the leaves that it acts on."""
+        return {}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """One leaf after a transform of one's own for eager use, given what ``make_params`` drew."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither draw() nor transform()")
+
+    def _is_eager(self) -> bool:
+        return type(self).transform is not Transform.transform
 
     def steps(self) -> Sequence[Transform]:
         """The transforms that this one is made of."""
@@ -86,7 +106,12 @@ class Transform(nn.Module):
         """``forward`` where nothing traces it."""
         sample = Sample.of(inputs if len(inputs) != 1 else inputs[0], self.transformed_types)
         self.check_sample(sample)
-        return self.act(sample).value()
+        return (self._transformed(sample) if self._is_eager() else self.act(sample)).value()
+
+    def _transformed(self, sample: Sample) -> Sample:
+        self.check_inputs(list(sample.leaves))
+        params = self.make_params([sample.leaves[place] for place in sample.acts])
+        return sample.mapped(lambda leaf: self.transform(leaf, params))
 
     def act(self, sample: Sample) -> Sample:
         """A checked sample after one draw from torch's global generator."""
@@ -103,8 +128,8 @@ class Transform(nn.Module):
         return result
 
     def _act(self, sample: Sample) -> Sample:
-        op = self.draw(GlobalLane(), frames_of([sample]))
-        result = op.leaves(sample)
+        with explained(sample.leaves[place] for place in sample.acts):
+            result = self.draw(GlobalLane(), frames_of([sample])).leaves(sample)
         if not self.inplace:
             return result
         changed = {place: _written(sample.leaves[place], result.leaves[place]) for place in sample.acts}
@@ -121,8 +146,9 @@ class Transform(nn.Module):
         return scriptable(self)
 
     def extra_repr(self) -> str:
-        plain = (bool, int, float, str, tuple, list, torch.dtype)
-        return ", ".join(f"{name}={value}" for name, value in self.arguments.items() if isinstance(value, plain))
+        plain = (bool, int, float, str, tuple, list, torch.dtype, Enum)
+        given = {name: value for name, value in self.arguments.items() if isinstance(value, plain)}
+        return ", ".join(f"{name}={getattr(value, 'value', value)}" for name, value in given.items())
 
 
 def is_batched(transform: Transform) -> bool:
@@ -177,4 +203,7 @@ def _check_sizes(name: str, sample: Sample, kinds: tuple[type, ...]) -> None:
 
 
 def _written(given: Any, result: Any) -> Any:
-    return given.copy_(result) if isinstance(given, Tensor) else result
+    if not isinstance(given, Tensor) or result is given:
+        return result
+    given.copy_(result)  # of a marked tensor it returns a plain one
+    return given
