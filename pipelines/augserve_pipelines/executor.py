@@ -17,6 +17,7 @@ from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.ops import NOTHING
 from augserve_pipelines.plan import Plan
+from augserve_pipelines.refusals import explained
 
 # Samples to a chunk: few enough that a chunk's 224 x 224 stages stay in a megabyte of L2, enough to share the overhead.
 CHUNK = 4
@@ -60,8 +61,10 @@ def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:
         for rows in waiting:
             work(rows)
 
-    for future in [threads.submit(take_chunks) for _ in range(min(count, len(chunks)))]:
-        future.result()
+    futures = [threads.submit(take_chunks) for _ in range(min(count, len(chunks)))]
+    with explained():
+        for future in futures:
+            future.result()
 
 
 @cache

@@ -224,8 +224,9 @@ class ConvertImageDtype(Transform):
 
 
 def _cast_of_pixels(frames: Frames, dtype: torch.dtype, scale: bool) -> Op:
-    dtypes = set(frames.imaged().dtypes.tolist())
-    if dtypes <= {dtype}:
+    imaged = frames.imaged()
+    dtypes = set(imaged.dtypes.tolist())
+    if dtypes == {dtype} and len(imaged) == len(frames):
         return NOTHING
     if scale:
         for present in dtypes:

@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from torch import Tensor
 
 from augserve_pipelines.dispatch import Call, functional
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels import color, layout
 from augserve_pipelines.lanes import Lanes
@@ -158,6 +158,7 @@ class RandomGrayscale(RandomTransform):
 
     Raises:
         InvalidInput: the image has neither 1 nor 3 channels.
+        TypeError: there is no image.
     """
 
     def __init__(self, p: Probability = 0.1) -> None:
@@ -165,6 +166,8 @@ class RandomGrayscale(RandomTransform):
         self.p = p
 
     def draw_fired(self, lanes: Lanes, frames: Frames) -> Op:
+        if len(frames.imaged()) < len(frames):
+            raise WrongKind("RandomGrayscale keeps the channels of the image, and there is none")
         return _but_for_videos(frames, self._gray)
 
     def _gray(self, frames: Frames) -> Op:
