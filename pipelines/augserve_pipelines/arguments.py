@@ -117,7 +117,9 @@ def validated(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S
         try:
             bound = signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{type(self).__name__}: {error}") from None
+            names = [name for name in signature.parameters if name != "self"]
+            unknown = (nearest(name, names) for name in kwargs if name not in names)
+            raise TypeError(f"{type(self).__name__}: {error}{next(unknown, '')}") from None
         bound.apply_defaults()
         arguments = _checked(parameters_of(init), bound.arguments, type(self).__name__)
         bound.arguments.update(arguments)
@@ -249,8 +251,9 @@ def nearest(name: object, allowed: Iterable[str]) -> str:
     A long list is left out where a near name is found.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
+    lower = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(str(name), names, n=1) or difflib.get_close_matches(str(name).lower(), lower, n=1)
+    meant = f"; did you mean {lower.get(near[0], near[0])!r}?" if near else ""
     if near and len(names) > MAX_LISTED:
         return meant
     return f"{meant or ';'} allowed: {', '.join(names) or 'nothing'}"

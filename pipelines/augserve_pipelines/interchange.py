@@ -80,9 +80,7 @@ def _ours(step: Any, place: str, problems: list[Problem]) -> Transform | None:
     name = type(step).__name__
     kind = known_transforms().get(name)
     if kind is None or not type(step).__module__.startswith("torchvision.transforms.v2"):
-        older = kind is not None and type(step).__module__.startswith("torchvision.transforms")
-        cure = f"; torchvision.transforms.v2 has {name} too" if older else ""
-        problems.append(Problem(None, place, f"{name} is no transform of torchvision.transforms.v2{cure}"))
+        problems.append(Problem(None, place, f"{name} is {_stranger(step, known=kind is not None)}"))
         return None
     before = len(problems)
     given = {one: _argument(step, name, one, f"{place}.{name}", problems) for one in parameters(kind)}
@@ -95,6 +93,13 @@ def _ours(step: Any, place: str, problems: list[Problem]) -> Transform | None:
     except (TypeError, ValueError) as error:
         problems.append(Problem(None, f"{place}.{name}", str(error)))
         return None
+
+
+def _stranger(step: Any, *, known: bool) -> str:
+    if known and type(step).__module__.startswith("torchvision.transforms"):
+        return f"of torchvision's first version; torchvision.transforms.v2 has {type(step).__name__} too"
+    function = callable(step) and not isinstance(step, nn.Module)
+    return f"no transform of torchvision.transforms.v2{'; Lambda makes one of a function' if function else ''}"
 
 
 def _argument(step: Any, name: str, parameter: str, place: str, problems: list[Problem]) -> Any:

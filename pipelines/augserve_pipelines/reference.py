@@ -14,6 +14,7 @@ from torch import Tensor
 
 from augserve_pipelines import docstring
 from augserve_pipelines.arguments import Parameter, own_words, words_of
+from augserve_pipelines.constraints import is_steps
 from augserve_pipelines.definition import loads
 from augserve_pipelines.docstring import Docstring
 from augserve_pipelines.errors import InvalidPipeline
@@ -120,13 +121,15 @@ def _section(name: str, kind: type[Transform]) -> str:
 
 
 def _kinds(kind: type[Transform]) -> str:
-    return ", ".join(name for one, name in KINDS.items() if one in kind.acts_on)
+    if any(is_steps(parameter.annotation) for parameter in parameters(kind).values()):
+        return "what its transforms act on"
+    return ", ".join(name for one, name in KINDS.items() if one in kind.acts_on) or "nothing"
 
 
 def _notes(text: Docstring) -> Iterator[str]:
-    for section in ("Draws", "Raises"):
-        if section in text.sections:
-            yield f"*{section}:* {text.sections[section]}\n"
+    yield f"*Draws:* {text.sections.get('Draws', 'nothing.')}\n"
+    if "Raises" in text.sections:
+        yield f"*Raises:* {text.sections['Raises']}\n"
 
 
 def _signature(name: str, kind: type[Transform]) -> str:

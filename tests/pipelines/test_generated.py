@@ -45,6 +45,15 @@ def test_the_generated_files_are_fresh(generate: ModuleType) -> None:
     assert generate.main(["--check"]) == 0, "run 'python -m scripts.generate'"
 
 
+def test_the_page_says_what_each_transform_acts_on_and_draws() -> None:
+    sections = dict(zip(NAMES, reference_page().split("\n## ")[1:], strict=True))
+    assert all("\n*Acts on:* " in text and "\n*Draws:* " in text for text in sections.values())
+    assert "*Acts on:* what its transforms act on." in sections["RandomApply"]
+    assert "*Acts on:* nothing." in sections["Identity"]
+    assert "PIL" not in sections["GaussianNoise"]
+    assert "*Draws:* for each operation which" in sections["RandAugment"]
+
+
 def test_a_stale_file_is_named_and_then_written(
     generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,6 +76,9 @@ def test_every_transform_without_a_counterpart_is_named() -> None:
     problems = {problem.place: problem.message for problem in caught.value.problems}
     assert set(problems) == {"transforms[0]", "transforms[2]"}
     assert "torchvision.transforms.v2 has Resize too" in problems["transforms[0]"]
+    assert problems["transforms[2]"].endswith(
+        "no transform of torchvision.transforms.v2; Lambda makes one of a function"
+    )
 
 
 def test_what_torchvision_does_not_have_is_refused() -> None:

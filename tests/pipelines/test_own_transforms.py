@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from augserve_pipelines import Pipeline, transforms, tv_tensors
-from augserve_pipelines.errors import InvalidParameters
+from augserve_pipelines.errors import InvalidInput, InvalidParameters
 from augserve_pipelines.transforms import functional
 from factories import make_image
 from oracle import tv_functional, v2
@@ -96,6 +96,20 @@ def test_a_step_that_is_no_transform_is_refused_with_the_way_to_make_it_one(step
     for make in (transforms.Compose, Pipeline):
         with pytest.raises(InvalidParameters, match=message):
             make([step])
+
+
+def test_a_parameter_that_there_is_not_is_answered_with_the_nearest() -> None:
+    with pytest.raises(
+        TypeError, match=r"Resize: got an unexpected keyword argument 'interpolaton'; did you mean 'interp"
+    ):
+        transforms.Resize(10, interpolaton="bilinear")
+
+
+def test_images_without_labels_are_not_taken_for_labels() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"not a tensor of 4 dimensions: beside the images, the second item of a batch"
+    ):
+        transforms.MixUp(num_classes=3)(torch.zeros(2, 3, 4, 4))
 
 
 def test_the_interpolation_of_a_transform_is_shown() -> None:

@@ -194,6 +194,7 @@ def test_what_cannot_run_is_refused_in_words(given: Mapping[str, Any], expected:
 
 def test_unknown_modes_and_dtypes_suggest_the_nearest() -> None:
     assert "did you mean 'bilinear'? allowed: bicubic, bilinear" in complaint(interpolation="bilinar")
+    assert "did you mean 'bicubic'?" in complaint(interpolation="BICUBIC")
     assert "did you mean 'float32'? allowed: bfloat16, float16" in complaint(dtype="flaot32")
 
 

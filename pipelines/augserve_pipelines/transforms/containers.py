@@ -18,6 +18,8 @@ from augserve_pipelines.transforms.base import RandomTransform, Transform
 class Compose(Transform):
     """Run transforms in order.
 
+    Draws: what the steps draw, in order.
+
     Args:
         transforms: the steps, at least one.
     """
@@ -39,6 +41,8 @@ class Compose(Transform):
 
 class Identity(Transform):
     """Leave the sample as it is."""
+
+    acts_on = ()
 
     def __init__(self) -> None:
         super().__init__()

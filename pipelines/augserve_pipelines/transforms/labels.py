@@ -93,7 +93,7 @@ def _by_default(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise InvalidInput(
             "labels are found in a mapping, or where the second item of the sample is a mapping or a tensor,"
-            f" not in a {type(value).__name__}; pass a function, or None where there are no labels"
+            f" and here it is {type(value).__name__}; pass a function, or None where there are no labels"
         )
     names = {key: str(key).lower() for key in value}
     exact = (key for key, name in names.items() if name == "labels")

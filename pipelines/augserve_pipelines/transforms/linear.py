@@ -22,6 +22,7 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op, each_row
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.transforms.conversion import IMAGES
 
 __all__ = ["Linear", "LinearTransformation", "linear_transformation", "linear_transformation_image"]
 
@@ -123,6 +124,8 @@ class LinearTransformation(Transform):
     Raises:
         InvalidInput: the image has another number of values.
     """
+
+    acts_on = IMAGES
 
     def __init__(self, transformation_matrix: Matrix, mean_vector: Vector) -> None:
         super().__init__()

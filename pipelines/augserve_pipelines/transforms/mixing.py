@@ -257,7 +257,10 @@ def _labels(sample: Sample, getter: Getter, classes: int | None) -> tuple[int, T
     labels = find_labels(getter, sample.value())
     if not isinstance(labels, Tensor) or labels.ndim not in (1, 2):
         got = f"a tensor of {labels.ndim} dimensions" if isinstance(labels, Tensor) else type(labels).__name__
-        raise InvalidInput(f"labels to mix are a tensor [N] or [N, classes], not {got}")
+        raise InvalidInput(
+            f"labels to mix are a tensor [N] or [N, classes], not {got}:"
+            " beside the images, the second item of a batch, or under its key 'labels', or where labels_getter says"
+        )
     _check_labels(labels, classes)
     places = places_of(sample, [labels])
     if not places:

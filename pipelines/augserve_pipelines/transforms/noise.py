@@ -21,6 +21,7 @@ from augserve_pipelines.parameters import Flag, NotNegative
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.adjust import check_not_negative
 from augserve_pipelines.transforms.base import Transform
+from augserve_pipelines.transforms.conversion import IMAGES
 
 __all__ = ["GaussianNoise", "Noise", "add_noise", "add_noise_image", "gaussian_noise", "gaussian_noise_image"]
 
@@ -110,6 +111,8 @@ class GaussianNoise(Transform):
     Raises:
         InvalidInput: the image is of integers other than uint8.
     """
+
+    acts_on = IMAGES
 
     def __init__(self, mean: float = 0.0, sigma: NotNegative = 0.1, clip: Flag = True) -> None:
         super().__init__()

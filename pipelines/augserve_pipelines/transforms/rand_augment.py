@@ -33,7 +33,7 @@ class RandAugment(ImageAugmentation):
     As in "RandAugment: Practical automated data augmentation with a reduced search space"
     (https://arxiv.org/abs/1909.13719). It takes exactly one image or video, and no masks, boxes or key points.
 
-    Draws, for each operation: which; its sign, where it goes both ways.
+    Draws: for each operation which, and its sign, where it goes both ways.
 
     Args:
         num_ops: how many operations.
