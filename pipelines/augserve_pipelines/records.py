@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,42 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints
 
-__all__ = ["Record"]
+__all__ = ["Record", "Step"]
 
 VERSION = 1
 MOST_OPERATIONS = 200
 NUMBERS_PER_PIXEL = 4  # of what a call is given: noise for each channel
+WIDEST = 4  # how many times the pixels of the largest result a call may make before it gives its own
+RESIZES = ("resize", "pillow_resize", "resized_crop", "pillow_resized_crop")
 NAMES: Mapping[type, str] = {kind: name for name, kind in KINDS.items()}
 
 Matrix = NDArray[np.float64]
 Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call, and (height, width) before and after it, of every kind of input that has others."""
+
+    call: Call
+    sizes: frozenset[tuple[Size, Size]]
+
+    @property
+    def before(self) -> int:
+        """The most pixels of an input."""
+        return max(height * width for (height, width), _ in self.sizes)
+
+    @property
+    def after(self) -> int:
+        """The most pixels of a result."""
+        return max(height * width for _, (height, width) in self.sizes)
+
+    @property
+    def between(self) -> int:
+        """The most pixels in between: resizing cuts its window out, and then goes one side after the other."""
+        if self.call.functional.name not in RESIZES:
+            return 0
+        return max(_pixels_between(self.call, size, after) for size, after in self.sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +98,24 @@ class Record:
         for call in self.calls:
             try:
                 sample = sample.mapped(call)
-            except (TypeError, ValueError, RuntimeError) as error:
+            except (TypeError, ValueError) as error:
                 raise InvalidInput(f"{call.functional.name} cannot be replayed: {error}") from error
+            except (ArithmeticError, LookupError, RuntimeError) as error:  # whose words are not ours
+                raise InvalidInput(f"{call.functional.name} cannot be replayed with these arguments") from error
         return sample.value()
+
+    def steps(self) -> Iterator[Step]:
+        """The calls with the sizes before and after them.
+
+        Raises:
+            InvalidInput: the calls cannot follow one another.
+        """
+        sizes = dict.fromkeys(ALL_KINDS, self.input_size)  # calls for some kinds only change the sizes of these
+        for call in self.calls:
+            after = {size: _geometry(call, size, size)[2] for size in _sizes_of(call, sizes)}
+            changed = {kind: after[size] if _acts_on(call, kind) else size for kind, size in sizes.items()}
+            yield Step(call, frozenset((size, changed[kind]) for kind, size in sizes.items()))
+            sizes = changed
 
     def invert(self, leaf: Tensor) -> Tensor:
         """Where key points or boxes of the output are in the input.
@@ -122,7 +164,7 @@ class Record:
         calls = [_read(one, f"operations[{place}]") for place, one in enumerate(content["operations"])]
         height, width = content["input_size"]
         if most_pixels is not None:
-            _check_sizes(calls, (height, width), most_pixels)
+            _check_sizes(cls(None, (height, width), (height, width), tuple(calls), None, None), most_pixels)
         return cls.of(calls, (height, width), content["seed"])
 
     def _invert_boxes(self, boxes: BoundingBoxes) -> Tensor:
@@ -176,23 +218,33 @@ def _mapped(matrix: Matrix, points: Tensor) -> Tensor:
     return moved[..., :2] / moved[..., 2:]
 
 
-def _check_sizes(calls: Sequence[Call], size: Size, most_pixels: int) -> None:
-    sizes = dict.fromkeys(ALL_KINDS, size)  # calls for some kinds only change the sizes of these
-    for call in calls:
-        made = sum(one.count for one in call.arguments.values() if isinstance(one, Deferred))
+def _sizes_of(call: Call, sizes: Mapping[type, Size]) -> set[Size]:
+    return {size for kind, size in sizes.items() if _acts_on(call, kind)}
+
+
+def _pixels_between(call: Call, size: Size, after: Size) -> int:
+    height, width = (call.arguments.get(name, side) for name, side in zip(("height", "width"), size, strict=True))
+    return int(max(height * width, height * after[1], after[0] * width))
+
+
+def _check_sizes(record: Record, most_pixels: int) -> None:
+    for step in record.steps():
+        name = step.call.functional.name
+        made = sum(one.count for one in step.call.arguments.values() if isinstance(one, Deferred))
         if made > NUMBERS_PER_PIXEL * most_pixels:
+            raise InvalidInput(f"{name} is given {made} numbers; {NUMBERS_PER_PIXEL * most_pixels} are allowed")
+        for _, size in step.sizes:
+            _check_pixels(name, size, most_pixels)
+        if step.between > WIDEST * most_pixels:
             raise InvalidInput(
-                f"{call.functional.name} is given {made} numbers; {NUMBERS_PER_PIXEL * most_pixels} are allowed"
+                f"{name} makes {step.between} pixels on its way; at most {WIDEST * most_pixels} are allowed"
             )
-        for kind in (one for one in ALL_KINDS if _acts_on(call, one)):
-            *_, sizes[kind], _ = _geometry(call, sizes[kind], sizes[kind])
-            _check_pixels(call, sizes[kind], most_pixels)
 
 
-def _check_pixels(call: Call, size: Size, most_pixels: int) -> None:
+def _check_pixels(name: str, size: Size, most_pixels: int) -> None:
     height, width = size
     if height < 1 or width < 1 or height * width > most_pixels:
-        raise InvalidInput(f"{call.functional.name} gives {height} x {width} pixels; 1 to {most_pixels} are allowed")
+        raise InvalidInput(f"{name} gives {height} x {width} pixels; 1 to {most_pixels} are allowed")
 
 
 def _acts_on(call: Call, kind: type) -> bool:

@@ -95,7 +95,7 @@ class Engine:
         good = [one for one in looked if isinstance(one, EncodedReplay)]
         size = sum(one.output_bytes for one in good)
         self._check_output(size)
-        ticket.take(Load(len(good), sum(one.sample.pixels for one in good), size))
+        ticket.take(Load(len(good), sum(one.pixels for one in good), size))
         with timings.at("run"):
             done = iter(await self._decoder.replay(good, order.rule))
         results = [one if isinstance(one, ServiceError) else next(done) for one in looked]

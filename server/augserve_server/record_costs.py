@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from math import prod
 from typing import Final
 
 from augserve_pipelines.dispatch import Call
-from augserve_pipelines.records import Record
+from augserve_pipelines.records import Record, Step
 from augserve_server.errors import RecordInvalid
 
-MAX_SUMMANDS: Final = 100_000_000_000
-"""Products that a replay may add up in all its blurs: 23 x 23 taps over 60 megapixels of three channels, a minute."""
+MAX_SUMMANDS: Final = 200_000_000_000
+"""Products that a replay may add up: 23 x 23 taps over 126 megapixels of three channels, half a minute on two cores."""
 
 MAX_CHANNELS: Final = 4
 
-_CROPS: Final = ("five_crop", "ten_crop")
+_CROPS: Final = {"five_crop": 5, "ten_crop": 10}
+_PRODUCTS_OF_A_MIXED_OPERATION: Final = 50  # for each number; an affine map of AugMix takes as long
 
 
 def check_costs(record: Record, max_frames: int) -> None:
@@ -25,9 +26,6 @@ def check_costs(record: Record, max_frames: int) -> None:
         raise RecordInvalid(f"makes several crops of each image {crops} times; once is allowed", limit=1)
     for call in record.calls:
         _check_lengths(call, max_frames)
-    summands = sum(_summands(record))
-    if summands > MAX_SUMMANDS:
-        raise RecordInvalid(f"blurs with {summands} products; at most {MAX_SUMMANDS} are allowed", limit=MAX_SUMMANDS)
 
 
 def _check_lengths(call: Call, max_frames: int) -> None:
@@ -41,20 +39,48 @@ def _check_lengths(call: Call, max_frames: int) -> None:
         raise RecordInvalid(f"asks for {arguments['num_samples']} frames; at most {max_frames} are allowed")
 
 
-def _summands(record: Record) -> Iterator[int]:
-    """Products that each call adds up in a blur, of an image of one channel."""
-    size = record.input_size
-    for call in record.calls:
-        yield prod(size) * _taps(call)
-        size = Record.of([call], size).output_size
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a replay makes of one sample: its pictures, the pixels of each, and the most pixels of all after a call."""
+
+    summands: int
+    copies: int
+    output_pictures: int
+    output_pixels: int
+    most: int
+
+    def check(self) -> None:
+        """Raise RecordInvalid where it is more work than can be done in time: nothing stops a call in the middle."""
+        if self.summands > MAX_SUMMANDS:
+            raise RecordInvalid(
+                f"adds up {self.summands} products of this sample; at most {MAX_SUMMANDS} are allowed",
+                limit=MAX_SUMMANDS,
+            )
 
 
-def _taps(call: Call) -> int:
-    """Values of the kernel that a call blurs with, of the noise that it warps with too."""
-    if call.functional.name == "gaussian_blur":
-        sizes = call.arguments["kernel_size"]
-        return sizes**2 if isinstance(sizes, int) else prod(sizes)
-    if call.functional.name == "elastic":
-        sigmas = getattr(call.arguments["displacement"], "sigma", ())
-        return sum(int(8 * sigma + 1) ** 2 for sigma in sigmas)
+def cost_of(record: Record, frames: int, masks: int) -> Cost:
+    """The cost of a replay on a sample of so many frames, 1 of an image, and masks."""
+    summands, copies, pixels = 0, 1, prod(record.input_size)
+    most = pixels * (frames + masks)
+    for step in record.steps():
+        summands += _summands(step, frames * copies)
+        copies *= _CROPS.get(step.call.functional.name, 1)
+        frames = max(step.call.arguments.get("num_samples", frames), 0) if frames else 0
+        pixels = step.after
+        most = max(most, pixels * (frames + masks) * copies)
+    return Cost(summands, copies, frames * copies, pixels, most)
+
+
+def _summands(step: Step, pictures: int) -> int:
+    """Products that a call adds up, of three channels each."""
+    name, arguments = step.call.functional.name, step.call.arguments
+    if name == "gaussian_blur":
+        sizes = arguments["kernel_size"]
+        return 3 * pictures * step.before * (sizes**2 if isinstance(sizes, int) else prod(sizes))
+    if name == "mix_chains":
+        calls = sum(map(len, arguments["chains"]))
+        return 3 * pictures * step.before * calls * _PRODUCTS_OF_A_MIXED_OPERATION
+    if name == "elastic":  # its noise is smoothed, once for all pictures
+        sigmas = getattr(arguments["displacement"], "sigma", ())
+        return step.before * sum(int(8 * sigma + 1) ** 2 for sigma in sigmas)
     return 0

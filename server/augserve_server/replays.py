@@ -18,7 +18,7 @@ from augserve_pipelines.transforms.sanitize import keep_objects
 from augserve_pipelines.tv_tensors.interop import like
 from augserve_server.errors import ClientGone, RecordInvalid, TargetInvalid
 from augserve_server.inspection import EncodedSample, Inspector
-from augserve_server.record_costs import check_costs
+from augserve_server.record_costs import Cost, check_costs, cost_of
 from augserve_server.uploads import SampleUpload, Upload
 from augserve_server.work import Augmented
 
@@ -32,12 +32,19 @@ class EncodedReplay:
 
     sample: EncodedSample
     record: Record
+    cost: Cost
+
+    @property
+    def pixels(self) -> int:
+        """The most that are held at a time: decoded, or by one of the calls."""
+        return max(self.sample.pixels, self.cost.most)
 
     @property
     def output_bytes(self) -> int:
         """Of the result, its pixels counted as floats: nothing says what they are."""
-        pixels = self.record.output_size[0] * self.record.output_size[1]
-        return 3 * pixels * torch.float32.itemsize * self.sample.frames + self.sample.targets.bytes_at(pixels)
+        cost = self.cost
+        pictures = 3 * cost.output_pixels * cost.output_pictures * torch.float32.itemsize
+        return pictures + cost.copies * self.sample.targets.bytes_at(cost.output_pixels)
 
     def run(self, rule: InputRule, wanted: Wanted) -> Augmented:
         """The result. Raises what is wrong with the sample, RecordInvalid, or ClientGone once nobody wants it."""
@@ -70,10 +77,12 @@ class ReplayInspector:
         sample = self._inspector.look(upload, wanted)
         record = self._record((isinstance(upload, SampleUpload) and upload.record) or self._for_all)
         if sample.source is None:
-            return EncodedReplay(_without_pixels(sample, record.input_size), record)
-        if sorted(sample.size) != sorted(record.input_size):  # stored; upright, it may be turned
+            sample = _without_pixels(sample, record.input_size)
+        elif sorted(sample.size) != sorted(record.input_size):  # stored; upright, it may be turned
             _check_size(sample.size, record)
-        return EncodedReplay(sample, record)
+        cost = cost_of(record, sample.frames, sample.targets.mask_count)
+        cost.check()
+        return EncodedReplay(sample, record, cost)
 
     def _record(self, text: bytes | None) -> Record:
         if text is None:

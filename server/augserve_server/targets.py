@@ -62,6 +62,13 @@ class Targets:
         return self.boxes is None and self.masks is None and self.keypoints is None and self.labels is None
 
     @property
+    def mask_count(self) -> int:
+        """Pictures that the masks are."""
+        if isinstance(self.masks, EncodedMask):
+            return 1
+        return 0 if self.masks is None else prod(self.masks.shape[:-2])
+
+    @property
     def mask_pixels(self) -> int:
         """Of all masks together."""
         if isinstance(self.masks, EncodedMask):

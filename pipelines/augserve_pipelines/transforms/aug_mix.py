@@ -13,8 +13,9 @@ from PIL import Image as Picture
 from pydantic import Field
 from torch import Tensor
 
+from augserve_pipelines import record_values
 from augserve_pipelines.arguments import Words
-from augserve_pipelines.dispatch import FUNCTIONALS, Call, functional
+from augserve_pipelines.dispatch import FUNCTIONALS, Call, Functional, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.interpolation import InterpolationMode
@@ -208,11 +209,26 @@ def _written(call: Call) -> list[Any]:
 
 
 def _augmented(image: Tensor, chain: Sequence[Sequence[Any]]) -> Tensor:
-    for name, arguments in chain:
-        if name not in ALLOWED:
-            raise InvalidInput(f"{name!r:.80} is no operation of AugMix; allowed: {', '.join(ALLOWED)}")
+    shape = image.shape
+    for own, arguments in map(_read, chain):
         try:
-            image = FUNCTIONALS[name](image, **dict(arguments))
+            image = own(image, **arguments)
         except (AttributeError, ArithmeticError) as error:  # of arguments that a record has from anywhere
-            raise InvalidInput(f"{name} of AugMix: {error}") from error
+            raise InvalidInput(f"{own.name} of AugMix: {error}") from error
+        if image.shape != shape:  # what grows at each step has no end
+            raise InvalidInput(f"{own.name} of AugMix gives {[*image.shape]}; the image is of {[*shape]}")
     return image
+
+
+def _read(step: Sequence[Any]) -> tuple[Functional, dict[str, Any]]:
+    """An operation of a chain, which a record may have from anywhere."""
+    name, pairs = step if len(step) == 2 else (None, None)
+    if name not in ALLOWED:
+        raise InvalidInput(f"{name!r:.80} is no operation of AugMix; allowed: {', '.join(ALLOWED)}")
+    if not isinstance(pairs, list | tuple) or not all(map(_is_argument, pairs)):
+        raise InvalidInput(f"{name} of AugMix: arguments are a list of [name, value]")
+    return FUNCTIONALS[name], record_values.arguments(FUNCTIONALS[name], dict(pairs), f"{name} of AugMix")
+
+
+def _is_argument(pair: Any) -> bool:
+    return isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)
