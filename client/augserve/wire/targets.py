@@ -233,10 +233,17 @@ def _read_numbers(data: Any) -> Array:
     except (ValueError, OverflowError) as exc:
         raise InvalidBody("data are not a regular array: lists at one depth have different lengths") from exc
     if values.dtype.kind == "O" and all(value is None or isinstance(value, float | int) for value in values.flat):
-        values = values.astype(np.float64)
+        values = _as_floats(values)
     if values.dtype.kind not in "biuf":
         raise InvalidBody("data are not numbers alone")
     return values
+
+
+def _as_floats(values: Array) -> Array:
+    try:
+        return values.astype(np.float64)
+    except OverflowError as exc:
+        raise InvalidBody("data have a whole number that is larger than any float64") from exc
 
 
 def _cast(values: Array, dtype: str | None) -> Array:
