@@ -45,8 +45,9 @@ bench: .venv/.develop ## Measure speed side by side with torchvision, on the scr
 	$(BIN)/python -m benchmarks
 
 .PHONY: docs
-docs: .venv/.develop ## Write the generated files: docs/transforms.md, the JSON Schema, configs/server.yaml.
+docs: .venv/.develop ## Write the generated files: exports, docs/transforms.md, docs/parity.md (a minute), schema, settings.
 	$(BIN)/python -m scripts.generate
+	$(BIN)/python -m scripts.parity_page
 
 .PHONY: format
 format: .venv/.develop ## Format the code and mend what the linter can.

@@ -1,6 +1,6 @@
 """Measures every transform against torchvision, target by target, and writes docs/parity.md.
 
-``python scripts/parity_page.py`` writes the page; with ``--check`` it fails where the page is not what is measured. A
+``python -m scripts.parity_page`` writes the page; with ``--check`` it fails where the page is not what is measured. A
 transform that is new in ``augserve_pipelines.transforms`` is measured with the examples of its parameters.
 """
 
@@ -269,10 +269,12 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("ignore")
         with codec():
             text = page()
-    if check:
-        return int(text != PAGE.read_text())
-    PAGE.write_text(text)
-    return 0
+    name, is_stale = PAGE.relative_to(ROOT), text != PAGE.read_text()
+    if is_stale:
+        print(f"{name} is not what is measured: run 'make docs'" if check else f"wrote {name}")
+    if not check:
+        PAGE.write_text(text)
+    return int(check and is_stale)
 
 
 if __name__ == "__main__":
