@@ -135,7 +135,7 @@ def page() -> str:
     lines = [
         "# Parity with torchvision",
         "",
-        "Written by `python scripts/parity_page.py`, which runs every transform against torchvision and compares",
+        "Written by `python -m scripts.parity_page`, which runs every transform against torchvision and compares",
         f"bytes, eagerly and in a `Pipeline`: {len(SIZES)} sizes of photographs, {len(SEEDS)} seeds, the examples of",
         f"[transforms.md](transforms.md). torch {_version(torch)}, torchvision {_version(torchvision)}, "
         f"Pillow {_version(PIL)}, on the CPU.",
