@@ -112,6 +112,12 @@ def test_images_without_labels_are_not_taken_for_labels() -> None:
         transforms.MixUp(num_classes=3)(torch.zeros(2, 3, 4, 4))
 
 
+def test_boxes_without_labels_are_refused_with_what_to_do() -> None:
+    sample = {name: value for name, value in _sample().items() if name != "label"}
+    with pytest.raises(InvalidInput, match="give labels, or set labels_getter to None where there are none"):
+        transforms.SanitizeBoundingBoxes()(sample)
+
+
 def test_the_interpolation_of_a_transform_is_shown() -> None:
     shown = repr(transforms.Resize(10, interpolation=transforms.InterpolationMode.BICUBIC))
     assert shown == "Resize(size=10, interpolation=bicubic, antialias=True)"

@@ -19,6 +19,7 @@ from augserve_pipelines.tv_tensors.interop import kind_of
 
 __all__ = ["LabelsGetter", "find_labels", "is_tensor", "places_of", "places_of_labels"]
 
+_CURE = "give labels, or set labels_getter to None where there are none, or to a function"
 _WORDS = "'default', null or, in Python, a function"
 
 
@@ -93,14 +94,11 @@ def _by_default(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise InvalidInput(
             "labels are found in a mapping, or where the second item of the sample is a mapping or a tensor,"
-            f" and here it is {type(value).__name__}; pass a function, or None where there are no labels"
+            f" and here it is {type(value).__name__}; {_CURE}"
         )
     names = {key: str(key).lower() for key in value}
     exact = (key for key, name in names.items() if name == "labels")
     near = (key for key, name in names.items() if "label" in name)
     for key in itertools.chain(exact, near):
         return value[key]
-    raise InvalidInput(
-        f"no key of the sample has 'label' in it: {sorted(names.values())};"
-        " pass a function, or None where there are no labels"
-    )
+    raise InvalidInput(f"no key of the sample has 'label' in it: {sorted(names.values())}; {_CURE}")
