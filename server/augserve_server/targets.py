@@ -138,14 +138,14 @@ def _read_boxes(target: Target, limits: TargetLimits) -> wire.Boxes:
 def _read_keypoints(target: Target, limits: TargetLimits) -> wire.KeyPoints:
     _check_json(KEYPOINTS_PART, target, limits)
     keypoints = wire.read_keypoints(target.data, target.content_type)
-    _check(KEYPOINTS_PART, keypoints.values, prod(keypoints.values.shape[:-1]), limits, COORDINATES)
+    _check(KEYPOINTS_PART, keypoints.values, _lists(keypoints.values), limits, COORDINATES)
     return keypoints
 
 
 def _read_labels(target: Target, limits: TargetLimits) -> Array:
     _check_json(LABELS_PART, target, limits)
     labels = wire.read_labels(target.data, target.content_type)
-    _check(LABELS_PART, labels, len(labels) if labels.ndim else 1, limits, LABELS)
+    _check(LABELS_PART, labels, max(_lists(labels), len(labels) if labels.ndim else 1), limits, LABELS)
     return _own(labels)
 
 
@@ -155,6 +155,11 @@ def _read_masks(target: Target, limits: TargetLimits) -> Array | EncodedMask:
     masks = wire.read_masks(target.data)
     _check(MASKS_PART, masks, len(masks) if masks.ndim == 3 else 1, limits, wire.MASK_DTYPES)
     return masks
+
+
+def _lists(values: Array) -> int:
+    """Innermost lists of an array in JSON, at most: a header of a few bytes can say that there are many empty ones."""
+    return prod(max(side, 1) for side in values.shape[:-1])
 
 
 def _check_json(name: str, target: Target, limits: TargetLimits) -> None:

@@ -204,3 +204,15 @@ def test_mutated_records_are_answered(client: httpx.Client) -> None:
         )
         response = client.post("/v1/replay", files=[(name, (name, data)) for name, data in (beside, ("record", text))])
         check(response, text[:2000])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("keypoints", (10**9, 0, 2)), ("keypoints", (0, 10**12, 2)), ("labels", (5, 10**9, 0)), ("labels", (10**9, 0))],
+)
+def test_arrays_of_many_empty_rows_are_refused(client: httpx.Client, name: str, shape: tuple[int, ...]) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    files = [("image", ("image", IMAGES[0])), (name, (name, data, "application/x-npy"))]
+    response = client.post("/v1/augment/detect", files=files, headers={"Accept": "*/*"})
+    assert (response.status_code, response.json()["measure"]) == (413, "rows")
