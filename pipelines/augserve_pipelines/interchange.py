@@ -112,6 +112,9 @@ def _argument(step: Any, name: str, parameter: str, place: str, problems: list[P
     if (name, parameter) == ("RandomErasing", "value") and step.value is None:
         return "random"
     value = getattr(step, ATTRIBUTES.get((name, parameter), parameter))
+    if (name, parameter) == ("RandomCrop", "padding") and value is not None:
+        left, right, top, bottom = value  # torchvision keeps it in another order than it takes it
+        return [left, top, right, bottom]
     return InterpolationMode(getattr(value, "value", value)) if parameter == "interpolation" else value
 
 

@@ -26,6 +26,7 @@ from augserve_pipelines.ops import Chain, Op, Select, after
 from augserve_pipelines.plan import Plan, flat, plan, with_parity
 from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
+from augserve_pipelines.refusals import explained
 from augserve_pipelines.samples import Sample, frames_of
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
 from augserve_pipelines.transforms.base import Transform, is_batched
@@ -258,6 +259,7 @@ class Pipeline:
             op = Chain((op, _cast_of_floats(op.frames(frames), self._cast)))
         return op
 
+    @explained()
     def _run_structures(
         self,
         values: Sequence[Any],

@@ -55,13 +55,18 @@ class Sample:
         """The structure again."""
         return pytree.tree_unflatten(list(self.leaves), self.structure)
 
+    def kind_at(self, place: int) -> type | None:
+        """The kind of a leaf, pending or not."""
+        leaf = self.leaves[place]
+        return leaf.kind if isinstance(leaf, Pending) else kind_of(leaf)
+
     def places(self, *kinds: type) -> list[int]:
         """Where leaves of these kinds are, among those that are acted on."""
         return [place for place in self.acts if kind_of(self.leaves[place]) in kinds]
 
     def kinds(self) -> set[type]:
         """The kinds of all leaves, pending ones and those that are not acted on too."""
-        kinds = (leaf.kind if isinstance(leaf, Pending) else kind_of(leaf) for leaf in self.leaves)
+        kinds = (self.kind_at(place) for place in range(len(self.leaves)))
         return {kind for kind in kinds if kind is not None}
 
     def first(self, *kinds: type) -> Any:

@@ -6,6 +6,8 @@ import importlib
 
 import pytest
 import torch
+from parity import assert_parity
+from parity import make_images as parity_images
 from scripts.parity_page import example
 from torch import nn
 
@@ -86,3 +88,10 @@ def test_what_torchvision_does_not_have_is_refused() -> None:
         Pipeline([transforms.Resize(5)], parity="pillow").to_torchvision()
     with pytest.raises(InvalidPipeline, match=r"MixUp\.mode: 'elem'"):
         Pipeline([transforms.MixUp(mode="elem")]).to_torchvision()
+
+
+@pytest.mark.parametrize("padding", [3, [1, 2], [1, 2, 3, 4]])
+def test_padding_of_crops_goes_over_edge_by_edge(padding: int | list[int]) -> None:
+    oracle = v2.RandomCrop(20, padding=padding, fill=9)
+    (ours,) = Pipeline.from_torchvision(oracle).transforms
+    assert_parity(ours, oracle, parity_images(sizes=((20, 20), (25, 31))), range(8))

@@ -13,7 +13,8 @@ from targets import FORMATS, assert_same_leaf, assert_target_parity, make_boxes,
 
 from augserve_pipelines import Pipeline
 from augserve_pipelines.batch import Batch
-from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.definition import loads
+from augserve_pipelines.errors import InvalidInput, InvalidPipeline
 from augserve_pipelines.frames import Frames, is_interleaved
 from augserve_pipelines.ops import merged
 from augserve_pipelines.transforms import Pad
@@ -256,3 +257,9 @@ def test_images_and_videos_in_one_batch_have_fills_of_their_own() -> None:
     structures[0] = {"image": structures[0]["image"]}
     fill = {tv_tensors.Image: 3, tv_tensors.Video: 9, torch.Tensor: 1}
     assert_target_parity(Pad(2, fill), v2.Pad(2, dict(fill)), structures, seeds=(0,))
+
+
+def test_a_fill_of_channels_at_mirrored_edges_is_told_when_a_pipeline_loads() -> None:
+    text = "transforms: [Pad: {padding: 2, fill: {others: [1, 2, 3]}, padding_mode: symmetric}]"
+    with pytest.raises(InvalidPipeline, match="does not take that"):
+        loads(text, "x")

@@ -229,3 +229,14 @@ def test_videos_are_resampled_frame_by_frame() -> None:
         for video, seed, result in zip(videos * 2, seeds, results, strict=True):
             torch.manual_seed(seed)
             assert_same_leaf(result, as_ours(v2.Compose(theirs)(video)), f"seed {seed}")
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_one_column_of_pixels_is_one_column_of_planes(mode: str) -> None:
+    image = channels_last(make_image((31, 16), torch.float32))
+    transform = transforms.Resize((3, 1), interpolation=mode)
+    planes = v2.Resize((3, 1), interpolation=v2.InterpolationMode(mode))(image.contiguous())
+    assert torch.equal(Pipeline([transform])([image], [0])[0], planes)
+    assert torch.equal(transform(image), planes)
+    wrong = v2.Resize((3, 1), interpolation=v2.InterpolationMode(mode))(image)
+    assert (wrong - planes).abs().max() > 1e-3

@@ -23,7 +23,7 @@ from augserve_pipelines.ops import NOTHING, BoolArray, Chain, Op, Select
 from augserve_pipelines.samples import PICTURES, Sample
 from augserve_pipelines.transforms.affine import AffineMap
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.channels import check_channels
+from augserve_pipelines.transforms.channels import check_channels, check_dimensions
 from augserve_pipelines.transforms.color import Jitter
 from augserve_pipelines.transforms.conversion import max_value
 from augserve_pipelines.transforms.fill import Fills, image_colors
@@ -33,7 +33,6 @@ from augserve_pipelines.transforms.rotation import rotation
 from augserve_pipelines.transforms.sharpness import Sharpen
 from augserve_pipelines.transforms.warp import check_mode
 from augserve_pipelines.tv_tensors import BoundingBoxes, KeyPoints, Mask
-from augserve_pipelines.tv_tensors.interop import kind_of
 
 __all__ = [
     "MIXED",
@@ -123,12 +122,12 @@ class ImageAugmentation(Transform):
 
     def check_sample(self, sample: Sample) -> None:
         name = type(self).__name__
-        for leaf in sample.leaves:
-            if kind_of(leaf) in (Mask, BoundingBoxes, KeyPoints):
-                raise WrongKind(f"{name} does not act on {type(leaf).__name__}: it would no longer fit the image")
-        count = len(sample.places(Tensor, *PICTURES))
-        if count != 1:
-            raise WrongKind(f"{name} takes one image or video; there are {count}")
+        for kind in sample.kinds() & {Mask, BoundingBoxes, KeyPoints}:
+            raise WrongKind(f"{name} does not act on {kind.__name__}: it would no longer fit the image")
+        places = [place for place in sample.acts if sample.kind_at(place) in (Tensor, *PICTURES)]
+        if len(places) != 1:
+            raise WrongKind(f"{name} takes one image or video; there are {len(places)}")
+        check_dimensions(sample.leaves[places[0]], name)
 
 
 def draw_names(space: Space, lanes: Lanes) -> NameArray:

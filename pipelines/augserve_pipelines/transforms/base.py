@@ -118,7 +118,7 @@ class Transform(nn.Module):
         groups = _groups(sample, self.acts_on)
         if self.one_size:
             _check_sizes(type(self).__name__, sample, self.acts_on)
-        if len(groups) < 2:
+        if len(groups) < 2 or self.needs:  # what is needed would be in one group alone
             return self._act(sample)
         state, result = torch.get_rng_state(), sample
         for places in groups:  # what is drawn does not depend on the size, or else one_size were set

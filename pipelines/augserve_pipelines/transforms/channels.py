@@ -26,6 +26,7 @@ __all__ = [
     "PermuteChannels",
     "RandomChannelPermutation",
     "check_channels",
+    "check_dimensions",
     "check_gray_or_rgb",
     "check_one_shape",
     "draw_permutations",
@@ -68,6 +69,16 @@ def tensors(frames: Frames) -> BoolArray:
     return rows
 
 
+def check_dimensions(leaf: Any, name: str) -> None:
+    """Check that a tensor has the dimensions of an image; ``name`` is the transform that needs it.
+
+    Raises:
+        TypeError: it has fewer.
+    """
+    if isinstance(leaf, Tensor) and leaf.ndim < 3:
+        raise WrongKind(f"{name} takes an image [..., C, H, W]; the first tensor has the shape {[*leaf.shape]}")
+
+
 def check_one_shape(sample: Sample, name: str) -> None:
     """Check that there is an image, and that all images of the sample have the same channels and size.
 
@@ -75,6 +86,10 @@ def check_one_shape(sample: Sample, name: str) -> None:
         TypeError: there is no image.
         ValueError: they differ.
     """
+    if any(isinstance(leaf, Pending) for leaf in sample.leaves):
+        return  # a pipeline draws, and has looked at the sample before
+    for place in sample.pixel_places():
+        check_dimensions(sample.leaves[place], name)
     shapes = {_shape(sample.leaves[place]) for place in sample.pixel_places()}
     if not shapes:
         raise WrongKind(f"{name} takes an image or a video, and there is none")

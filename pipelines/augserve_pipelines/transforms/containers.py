@@ -150,7 +150,7 @@ def draw_one_each(transforms: Sequence[Transform], picks: IntArray, lanes: Lanes
     for place, transform in enumerate(transforms):
         rows = picks == place
         if rows.any():
-            ops.append(Select(rows, transform.draw(lanes[rows], frames[rows])))
+            ops.append(Select(rows, _drawn(transform, lanes[rows], frames[rows])))
     return Chain(tuple(ops))
 
 
@@ -158,9 +158,16 @@ def draw_in_order(transforms: Sequence[Transform], lanes: Lanes, frames: Frames)
     """Draw each transform on what the ones before it make of the frames."""
     ops = []
     for transform in transforms:
-        ops.append(transform.draw(lanes, frames))
+        ops.append(_drawn(transform, lanes, frames))
         frames = after(ops[-1], frames)
     return Chain(tuple(ops))
+
+
+def _drawn(transform: Transform, lanes: Lanes, frames: Frames) -> Op:
+    if frames.samples is not None and not transform.batched and not lanes.probing:
+        for sample in frames.samples:
+            transform.check_sample(sample)
+    return transform.draw(lanes, frames)
 
 
 def _in_order(transforms: Sequence[Transform], inputs: tuple[Any, ...]) -> Any:

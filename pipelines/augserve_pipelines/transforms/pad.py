@@ -213,10 +213,10 @@ def check_mode(fill: Color, mode: str) -> None:
     """Check that only constant padding has a value for each channel.
 
     Raises:
-        ValueError: another has.
+        InvalidInput: another has.
     """
     if mode != "constant" and len(values_of(fill)) > 1:
-        raise ValueError(f"fill has one value for each channel: padding_mode {mode!r} does not take that")
+        raise InvalidInput(f"fill has one value for each channel: padding_mode {mode!r} does not take that")
 
 
 def _widened(image: Tensor, sides: Sides, value: float = 0.0) -> Tensor:

@@ -56,8 +56,10 @@ def posterize_image(image: Tensor, bits: int) -> Tensor:
     """Keep the highest ``bits`` (0 to 8) of every value; floats are rounded down to ``2**bits`` levels below 1.
 
     Raises:
-        TypeError: the bits are another number.
+        TypeError: the bits are another number, or the image is of booleans.
     """
+    if image.dtype == torch.bool:
+        raise WrongKind("posterize takes numbers, not booleans")
     if not isinstance(bits, int) or not 0 <= bits <= 8:
         raise WrongKind(f"bits is {bits}; an integer of 0 to 8 is needed")
     if image.is_floating_point():
