@@ -75,7 +75,9 @@ class ParameterUnknown(RequestError):
     title = "Parameter invalid"
 
     def __init__(self, field: str, allowed: Sequence[str]) -> None:
-        detail = f"there is no parameter {short(field)!r}{did_you_mean(field, allowed)}; allowed: {listed(allowed)}"
+        detail = (
+            f"there is no parameter {short(field)!r}{did_you_mean(field, allowed) or ';'} allowed: {listed(allowed)}"
+        )
         super().__init__(detail, field=short(field), allowed=list(allowed))
 
 
