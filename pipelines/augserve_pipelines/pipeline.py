@@ -6,6 +6,7 @@ import copy
 import itertools
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -226,17 +227,20 @@ class Pipeline:
         return plan(op, frames)
 
     def _probed(self) -> Frames:
-        """What comes out for photographs, or for videos where they are refused."""
-        frames = probe(self.transforms, 1 if self.input.mode == "L" else 3, seeds=_PROBE_SEEDS)
+        """What comes out for photographs, or for videos or with rotated boxes where they are refused."""
+        channels = 1 if self.input.mode == "L" else 3
+        frames = probe(self.transforms, channels, seeds=_PROBE_SEEDS)
+        others = [as_videos(frames)]
         if frames.samples is not None:
-            frames = frames[: _PROBE_SEEDS // 2]
+            rotated = probe(self.transforms, channels, seeds=_PROBE_SEEDS, rotated=True)
+            frames, *others = (one[: _PROBE_SEEDS // 2] for one in (frames, *others, rotated))
         try:
             return self._outputs(frames)
         except InvalidInput as refusal:
-            try:
-                return self._outputs(as_videos(frames))
-            except InvalidInput:
-                raise refusal from None
+            for other in others:
+                with suppress(InvalidInput):
+                    return self._outputs(other)
+            raise refusal from None
 
     def _outputs(self, frames: Frames) -> Frames:
         seeds = range(len(frames))

@@ -30,9 +30,19 @@ WRONG_SIZE = "wrong size"
 Size: TypeAlias = tuple[int, int]
 
 
-def probe(transforms: Sequence[Transform], channels: int, sizes: Sequence[Size] = SIZES, seeds: int = 1) -> Frames:
-    """Frames of uint8 images of these sizes, ``seeds`` times; with targets where some transform needs them."""
-    own = frames_of([_sample(channels, size) for size in sizes])
+def probe(
+    transforms: Sequence[Transform],
+    channels: int,
+    sizes: Sequence[Size] = SIZES,
+    seeds: int = 1,
+    *,
+    rotated: bool = False,
+) -> Frames:
+    """Frames of uint8 images of these sizes, ``seeds`` times; with targets where some transform needs them.
+
+    ``rotated``: whether the boxes among these are.
+    """
+    own = frames_of([_sample(channels, size, rotated) for size in sizes])
     if not any(_needs(transform) for transform in transforms):
         own = replace(own, samples=None)
     return own[np.tile(np.arange(len(own)), seeds)]
@@ -53,13 +63,16 @@ def probe_batches(frames: Frames, labels: Tensor | None = None) -> Frames:
 def impossible(transforms: Sequence[Transform], channels: int) -> Iterator[tuple[str, str]]:
     """The place and the reason of every step that can run on no photograph, such as ``Normalize`` on integers."""
     images = probe(transforms, channels, FAR_SIZES)
-    yield from _impossible(transforms, [images, as_videos(images)], "transforms", batches=False)
+    inputs = [images, as_videos(images)]
+    if images.samples is not None:
+        inputs.append(probe(transforms, channels, FAR_SIZES, rotated=True))
+    yield from _impossible(transforms, inputs, "transforms", batches=False)
 
 
 def _impossible(
     transforms: Sequence[Transform], inputs: list[Frames], place: str, *, batches: bool
 ) -> Iterator[tuple[str, str]]:
-    """``inputs`` are what may come in: images, videos. ``batches``: whether these are collated already."""
+    """``inputs`` are what may come in: images, videos, images with rotated boxes. ``batches``: whether these are collated already."""
     for index, transform in enumerate(transforms):
         own = f"{place}[{index}].{type(transform).__name__}"
         if is_batched(transform) and not batches:
@@ -118,13 +131,15 @@ def _after(transform: Transform, frames: Frames) -> Frames:
     return after(transform.draw(Lanes(range(len(frames)), probing=True), frames), frames)
 
 
-def _sample(channels: int, size: tuple[int, int]) -> Sample:
+def _sample(channels: int, size: Size, rotated: bool) -> Sample:
     height, width = size
-    box = [[0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height]]
+    box = [0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height]
+    if rotated:
+        box = [0.5 * width, 0.5 * height, 0.5 * width, 0.5 * height, 0.0]
     return Sample.of(
         {
             "image": Image(torch.empty(1, dtype=torch.uint8).expand(channels, height, width)),
-            "boxes": BoundingBoxes(torch.tensor(box), format="XYXY", canvas_size=size),
+            "boxes": BoundingBoxes(torch.tensor([box]), format="CXCYWHR" if rotated else "XYXY", canvas_size=size),
             "masks": Mask(torch.empty(1, dtype=torch.uint8).expand(1, height, width)),
             "keypoints": KeyPoints(torch.tensor([[width / 2, height / 2]]), canvas_size=size),
             "labels": torch.zeros(1, dtype=torch.int64),

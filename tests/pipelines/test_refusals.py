@@ -8,6 +8,7 @@ from targets import as_ours, make_boxes, make_structure
 from torch import Tensor
 
 from augserve_pipelines import InvalidInput, Pipeline, transforms
+from augserve_pipelines.definition import loads
 from augserve_pipelines.errors import WrongKind
 from augserve_pipelines.refusals import explained
 from augserve_pipelines.transforms.base import Transform
@@ -155,3 +156,16 @@ def test_in_a_pipeline_a_step_after_plain_tensors_acts_on_all_images() -> None:
     assert all(torch.equal(one, 1 - image) for one, image in zip(result, images, strict=True))
     assert torch.equal(eager[0], result[0])
     assert torch.equal(eager[1], images[1])
+
+
+def test_a_pipeline_for_rotated_boxes_loads() -> None:
+    text = "transforms: [ConvertBoundingBoxFormat: {format: XYWHR}, SanitizeBoundingBoxes: {labels_getter: null}]"
+    pipeline = Pipeline(loads(text, "rotated").transforms)
+    assert pipeline.signature().channels == 3
+    sample = {"image": tv_tensors.Image(torch.zeros(3, 40, 40)), "boxes": make_boxes((40, 40), "CXCYWHR")}
+    assert pipeline([as_ours(sample)], [0])[0]["boxes"].format.name == "XYWHR"
+
+
+def test_an_image_whose_pixels_share_memory_is_not_written_into() -> None:
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        transforms.Normalize([0.5], [0.5], inplace=True)(torch.zeros(1, 4, 4).expand(3, 4, 4))

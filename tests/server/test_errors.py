@@ -21,7 +21,7 @@ EXAMPLES: list[tuple[ServiceError, int, str, str]] = [
         errors.PipelineNotFound("simclear", NAMES),
         404,
         "pipeline-not-found",
-        "did you mean 'simclr'?; there are: imagenet_train",
+        "did you mean 'simclr'? There are: imagenet_train",
     ),
     (
         errors.ParameterInvalid("seed", "-1", "0 <= seed"),
@@ -29,7 +29,7 @@ EXAMPLES: list[tuple[ServiceError, int, str, str]] = [
         "parameter-invalid",
         "'-1'; it must be 0 <= seed",
     ),
-    (errors.ParameterUnknown("sed", ["seed"]), 400, "parameter-invalid", "'sed'; did you mean 'seed'?; allowed: seed"),
+    (errors.ParameterUnknown("sed", ["seed"]), 400, "parameter-invalid", "'sed'; did you mean 'seed'? allowed: seed"),
     (errors.BodyMalformed("the form does not end"), 400, "body-malformed", "the form does not end"),
     (errors.EmptyBody(), 400, "empty-body", "the body is empty"),
     (errors.BodyTimeout(10, 60), 408, "body-timeout", "at most 10 s between pieces and 60 s in all"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import PIXEL_KINDS
-from augserve_pipelines.errors import WrongKind
+from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import NOTHING, Op, Select
@@ -205,5 +205,8 @@ def _check_sizes(name: str, sample: Sample, kinds: tuple[type, ...]) -> None:
 def _written(given: Any, result: Any) -> Any:
     if not isinstance(given, Tensor) or result is given:
         return result
-    given.copy_(result)  # of a marked tensor it returns a plain one
+    try:
+        given.copy_(result)  # of a marked tensor it returns a plain one
+    except RuntimeError as error:
+        raise InvalidInput(f"the image cannot be written into: {error}") from error
     return given

@@ -52,7 +52,8 @@ class PipelineNotFound(RequestError):
 
     def __init__(self, name: str, available: Sequence[str]) -> None:
         hint = did_you_mean(name, available)
-        detail = f"no pipeline named {short(name)!r}{hint}; there are: {listed(sorted(available))}"
+        there_are = " There are" if hint else "; there are"
+        detail = f"no pipeline named {short(name)!r}{hint}{there_are}: {listed(sorted(available))}"
         super().__init__(detail, field="pipeline", value=short(name), allowed=sorted(available))
 
 
