@@ -72,7 +72,7 @@ def impossible(transforms: Sequence[Transform], channels: int) -> Iterator[tuple
 def _impossible(
     transforms: Sequence[Transform], inputs: list[Frames], place: str, *, batches: bool
 ) -> Iterator[tuple[str, str]]:
-    """``inputs`` are what may come in: images, videos, images with rotated boxes. ``batches``: whether these are collated already."""
+    """``inputs`` are what may come in: images, videos, rotated boxes. ``batches``: whether these are collated."""
     for index, transform in enumerate(transforms):
         own = f"{place}[{index}].{type(transform).__name__}"
         if is_batched(transform) and not batches:
