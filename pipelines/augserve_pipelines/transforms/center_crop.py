@@ -38,7 +38,6 @@ __all__ = [
     "center_crop_keypoints",
     "center_crop_mask",
     "center_crop_picture",
-    "center_crop_video",
 ]
 
 Sides = int | Sequence[int]
@@ -49,11 +48,6 @@ def center_crop_image(image: Tensor, output_size: Sides) -> Tensor:
     height, width = height_and_width(output_size)
     top, left = _middle(image.shape[-2], height), _middle(image.shape[-1], width)
     return crop_image(image, int(top), int(left), height, width)
-
-
-def center_crop_video(video: Tensor, output_size: Sides) -> Tensor:
-    """``center_crop_image`` for ``[..., T, C, H, W]``."""
-    return center_crop_image(video, output_size)
 
 
 def center_crop_mask(mask: Tensor, output_size: Sides) -> Tensor:
@@ -114,7 +108,6 @@ def _geometry(height: int, width: int, output_size: Sides) -> tuple[NDArray[np.f
 
 @functional(
     image=center_crop_image,
-    video=center_crop_video,
     mask=center_crop_mask,
     boxes=center_crop_bounding_boxes,
     keypoints=center_crop_keypoints,

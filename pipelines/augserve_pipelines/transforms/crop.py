@@ -27,7 +27,6 @@ __all__ = [
     "crop_keypoints",
     "crop_mask",
     "crop_picture",
-    "crop_video",
     "offsets",
     "translation",
 ]
@@ -43,11 +42,6 @@ def crop_image(image: Tensor, top: int, left: int, height: int, width: int) -> T
         return inside
     above, before = min(max(-top, 0), height), min(max(-left, 0), width)
     return F.pad(inside, [before, width - before - inside.shape[-1], above, height - above - inside.shape[-2]])
-
-
-def crop_video(video: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    """``crop_image`` for ``[..., T, C, H, W]``."""
-    return crop_image(video, top, left, height, width)
 
 
 def crop_mask(mask: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
@@ -109,7 +103,6 @@ def _window(
 
 @functional(
     image=crop_image,
-    video=crop_video,
     mask=crop_mask,
     boxes=crop_bounding_boxes,
     keypoints=crop_keypoints,

@@ -33,11 +33,9 @@ __all__ = [
     "five_crop",
     "five_crop_image",
     "five_crop_picture",
-    "five_crop_video",
     "ten_crop",
     "ten_crop_image",
     "ten_crop_picture",
-    "ten_crop_video",
 ]
 
 P = TypeVar("P", Tensor, PIL.Image.Image)
@@ -54,11 +52,6 @@ def five_crop_image(image: Tensor, size: Sides) -> tuple[Tensor, ...]:
     return (*corners, center_crop_image(image, size))
 
 
-def five_crop_video(video: Tensor, size: Sides) -> tuple[Tensor, ...]:
-    """``five_crop_image`` for ``[..., T, C, H, W]``."""
-    return five_crop_image(video, size)
-
-
 def five_crop_picture(picture: PIL.Image.Image, size: Sides) -> tuple[PIL.Image.Image, ...]:
     """``five_crop_image`` for PIL images."""
     corners = [crop_picture(picture, *window) for window in _corners(size, (picture.height, picture.width))]
@@ -68,11 +61,6 @@ def five_crop_picture(picture: PIL.Image.Image, size: Sides) -> tuple[PIL.Image.
 def ten_crop_image(image: Tensor, size: Sides, vertical_flip: bool = False) -> tuple[Tensor, ...]:
     """``five_crop_image`` of ``[..., C, H, W]``, then of its mirror image; see ``ten_crop``."""
     return (*five_crop_image(image, size), *five_crop_image(_flipped(image, vertical_flip), size))
-
-
-def ten_crop_video(video: Tensor, size: Sides, vertical_flip: bool = False) -> tuple[Tensor, ...]:
-    """``ten_crop_image`` for ``[..., T, C, H, W]``."""
-    return ten_crop_image(video, size, vertical_flip)
 
 
 def ten_crop_picture(picture: PIL.Image.Image, size: Sides, vertical_flip: bool = False) -> tuple[PIL.Image.Image, ...]:
@@ -85,7 +73,7 @@ def _geometry(height: int, width: int, size: Sides, **_others: Any) -> tuple[Non
     return None, height_and_width(size)
 
 
-@functional(image=five_crop_image, video=five_crop_video, picture=five_crop_picture, geometry=_geometry)
+@functional(image=five_crop_image, picture=five_crop_picture, geometry=_geometry)
 def five_crop(inpt: Any, size: Sides) -> Any:
     """The upper left, upper right, lower left and lower right corner and the middle, as a tuple.
 
@@ -95,7 +83,7 @@ def five_crop(inpt: Any, size: Sides) -> Any:
     """
 
 
-@functional(image=ten_crop_image, video=ten_crop_video, picture=ten_crop_picture, geometry=_geometry)
+@functional(image=ten_crop_image, picture=ten_crop_picture, geometry=_geometry)
 def ten_crop(inpt: Any, size: Sides, vertical_flip: bool = False) -> Any:
     """What ``five_crop`` gives, then what it gives of the mirror image, as one tuple.
 

@@ -31,13 +31,11 @@ __all__ = [
     "horizontal_flip_image",
     "horizontal_flip_keypoints",
     "horizontal_flip_mask",
-    "horizontal_flip_video",
     "vertical_flip",
     "vertical_flip_bounding_boxes",
     "vertical_flip_image",
     "vertical_flip_keypoints",
     "vertical_flip_mask",
-    "vertical_flip_video",
     "vflip",
 ]
 
@@ -50,11 +48,6 @@ X, Y = 0, 1  # places in a point
 def horizontal_flip_image(image: Tensor) -> Tensor:
     """Mirror ``[..., C, H, W]`` left to right."""
     return image.flip(-1)
-
-
-def horizontal_flip_video(video: Tensor) -> Tensor:
-    """Mirror ``[..., T, C, H, W]`` left to right."""
-    return horizontal_flip_image(video)
 
 
 def horizontal_flip_mask(mask: Tensor) -> Tensor:
@@ -77,11 +70,6 @@ def horizontal_flip_keypoints(keypoints: Tensor, canvas_size: Size) -> Tensor:
 def vertical_flip_image(image: Tensor) -> Tensor:
     """Mirror ``[..., C, H, W]`` top to bottom."""
     return image.flip(-2)
-
-
-def vertical_flip_video(video: Tensor) -> Tensor:
-    """Mirror ``[..., T, C, H, W]`` top to bottom."""
-    return vertical_flip_image(video)
 
 
 def vertical_flip_mask(mask: Tensor) -> Tensor:
@@ -168,7 +156,6 @@ def _down_by_index(height: int, width: int) -> Geometry:
 
 @functional(
     image=horizontal_flip_image,
-    video=horizontal_flip_video,
     mask=horizontal_flip_mask,
     boxes=horizontal_flip_bounding_boxes,
     keypoints=horizontal_flip_keypoints,
@@ -182,7 +169,6 @@ def horizontal_flip(inpt: Any) -> Any:
 
 @functional(
     image=vertical_flip_image,
-    video=vertical_flip_video,
     mask=vertical_flip_mask,
     boxes=vertical_flip_bounding_boxes,
     keypoints=vertical_flip_keypoints,

@@ -32,7 +32,6 @@ __all__ = [
     "pad_keypoints",
     "pad_mask",
     "pad_picture",
-    "pad_video",
     "widened_image",
 ]
 
@@ -93,11 +92,6 @@ def widened_image(image: Tensor, padding: Padding, fill: Color = None, padding_m
         _mirror(padded, -1, left, right, padding_mode)
         _mirror(padded, -2, top, bottom, padding_mode)
     return _cropped(padded, sides)
-
-
-def pad_video(video: Tensor, padding: Padding, fill: Color = None, padding_mode: Mode = "constant") -> Tensor:
-    """``pad_image`` for ``[..., T, C, H, W]``."""
-    return pad_image(video, padding, fill, padding_mode)
 
 
 def pad_mask(mask: Tensor, padding: Padding, fill: Color = None, padding_mode: Mode = "constant") -> Tensor:
@@ -171,7 +165,6 @@ def _geometry(height: int, width: int, padding: Padding, **_others: Any) -> tupl
 
 @functional(
     image=pad_image,
-    video=pad_video,
     mask=pad_mask,
     boxes=pad_bounding_boxes,
     keypoints=pad_keypoints,

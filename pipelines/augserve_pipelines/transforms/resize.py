@@ -33,7 +33,6 @@ __all__ = [
     "resize_keypoints",
     "resize_mask",
     "resize_picture",
-    "resize_video",
     "resized_size",
     "resized_sizes",
     "resizing",
@@ -59,17 +58,6 @@ def resize_image(
         ValueError: ``size`` and ``max_size`` do not say a size.
     """
     return _resized(image, size, interpolation, max_size, antialias, "torchvision")
-
-
-def resize_video(
-    video: Tensor,
-    size: Sides,
-    interpolation: Mode = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-) -> Tensor:
-    """``resize_image`` for ``[..., T, C, H, W]``."""
-    return resize_image(video, size, interpolation, max_size, antialias)
 
 
 def resize_mask(
@@ -159,7 +147,6 @@ def scaling(x: float, y: float) -> NDArray[np.float64]:
 
 @functional(
     image=resize_image,
-    video=resize_video,
     mask=resize_mask,
     boxes=resize_bounding_boxes,
     keypoints=resize_keypoints,

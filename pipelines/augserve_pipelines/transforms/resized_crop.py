@@ -40,7 +40,6 @@ __all__ = [
     "resized_crop_keypoints",
     "resized_crop_mask",
     "resized_crop_picture",
-    "resized_crop_video",
 ]
 
 Size = tuple[int, int]  # height, width
@@ -60,20 +59,6 @@ def resized_crop_image(
 ) -> Tensor:
     """A window of ``[..., C, H, W]``, resized; the parameters are those of ``resized_crop``."""
     return resize_image(crop_image(image, top, left, height, width), size, interpolation, antialias=antialias)
-
-
-def resized_crop_video(
-    video: Tensor,
-    top: int,
-    left: int,
-    height: int,
-    width: int,
-    size: Sides,
-    interpolation: Mode = InterpolationMode.BILINEAR,
-    antialias: bool | None = True,
-) -> Tensor:
-    """``resized_crop_image`` for ``[..., T, C, H, W]``."""
-    return resized_crop_image(video, top, left, height, width, size, interpolation, antialias)
 
 
 def resized_crop_mask(mask: Tensor, top: int, left: int, height: int, width: int, size: Sides) -> Tensor:
@@ -142,7 +127,6 @@ def _geometry(
 
 @functional(
     image=resized_crop_image,
-    video=resized_crop_video,
     mask=resized_crop_mask,
     boxes=resized_crop_bounding_boxes,
     keypoints=resized_crop_keypoints,

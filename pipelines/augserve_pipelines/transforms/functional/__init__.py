@@ -34,7 +34,6 @@ from augserve_pipelines.transforms.center_crop import (
     center_crop_image,
     center_crop_keypoints,
     center_crop_mask,
-    center_crop_video,
 )
 from augserve_pipelines.transforms.channels import permute_channels, permute_channels_image
 from augserve_pipelines.transforms.conversion import convert_image_dtype, to_dtype, to_dtype_image
@@ -44,7 +43,6 @@ from augserve_pipelines.transforms.crop import (
     crop_image,
     crop_keypoints,
     crop_mask,
-    crop_video,
 )
 from augserve_pipelines.transforms.elastic import (
     elastic,
@@ -58,10 +56,8 @@ from augserve_pipelines.transforms.erasing import erase, erase_image
 from augserve_pipelines.transforms.five_crop import (
     five_crop,
     five_crop_image,
-    five_crop_video,
     ten_crop,
     ten_crop_image,
-    ten_crop_video,
 )
 from augserve_pipelines.transforms.flip import (
     hflip,
@@ -70,13 +66,11 @@ from augserve_pipelines.transforms.flip import (
     horizontal_flip_image,
     horizontal_flip_keypoints,
     horizontal_flip_mask,
-    horizontal_flip_video,
     vertical_flip,
     vertical_flip_bounding_boxes,
     vertical_flip_image,
     vertical_flip_keypoints,
     vertical_flip_mask,
-    vertical_flip_video,
     vflip,
 )
 from augserve_pipelines.transforms.functional.sizes import (
@@ -106,20 +100,29 @@ from augserve_pipelines.transforms.functional.videos import (
     adjust_sharpness_video,
     affine_video,
     autocontrast_video,
+    center_crop_video,
+    crop_video,
     elastic_video,
     equalize_video,
     erase_video,
+    five_crop_video,
     gaussian_blur_video,
     gaussian_noise_video,
+    horizontal_flip_video,
     invert_video,
     jpeg_video,
     normalize_video,
+    pad_video,
     permute_channels_video,
     perspective_video,
     posterize_video,
+    resize_video,
+    resized_crop_video,
     rotate_video,
     solarize_video,
+    ten_crop_video,
     to_dtype_video,
+    vertical_flip_video,
 )
 from augserve_pipelines.transforms.grayscale import (
     grayscale_to_rgb,
@@ -132,7 +135,7 @@ from augserve_pipelines.transforms.histogram import autocontrast, autocontrast_i
 from augserve_pipelines.transforms.jpeg import jpeg, jpeg_image
 from augserve_pipelines.transforms.noise import gaussian_noise, gaussian_noise_image
 from augserve_pipelines.transforms.normalize import normalize, normalize_image
-from augserve_pipelines.transforms.pad import pad, pad_bounding_boxes, pad_image, pad_keypoints, pad_mask, pad_video
+from augserve_pipelines.transforms.pad import pad, pad_bounding_boxes, pad_image, pad_keypoints, pad_mask
 from augserve_pipelines.transforms.perspective import (
     perspective,
     perspective_bounding_boxes,
@@ -155,7 +158,6 @@ from augserve_pipelines.transforms.resize import (
     resize_image,
     resize_keypoints,
     resize_mask,
-    resize_video,
 )
 from augserve_pipelines.transforms.resized_crop import (
     resized_crop,
@@ -163,7 +165,6 @@ from augserve_pipelines.transforms.resized_crop import (
     resized_crop_image,
     resized_crop_keypoints,
     resized_crop_mask,
-    resized_crop_video,
 )
 from augserve_pipelines.transforms.rotation import (
     rotate,
