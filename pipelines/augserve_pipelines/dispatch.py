@@ -52,6 +52,7 @@ KINDS: Mapping[str, type] = {
 }
 """The kinds of input by the names that they have in YAML and in records."""
 _METADATA = ("format", "canvas_size", "clamping_mode")
+_TENSOR_KINDS = (torch.Tensor, Image, Video, Mask)
 _NUMBERS = ("float", "int", "bool")
 
 FUNCTIONALS: dict[str, Functional] = {}
@@ -90,10 +91,10 @@ class Functional:
         self.geometry = geometry
         self.index_geometry = index_geometry or geometry
         self.signature = inspect.signature(declared)
-        self._kernels = dict(kernels)
+        self._kernels = {
+            kind: per_sample(kernel, self.name) if kind in _TENSOR_KINDS else kernel for kind, kernel in kernels.items()
+        }
         self._registered: dict[type, Kernel] = {}
-        parameters = list(self.signature.parameters.values())[1:]
-        self._numbers = {one.name for one in parameters if one.annotation in _NUMBERS}
 
     def __repr__(self) -> str:
         return f"<functional {self.name}{self.signature}>"
@@ -133,7 +134,7 @@ class Functional:
             return _on_coordinates(kernel, leaf, arguments)
         if kind is Picture.Image:
             return kernel(leaf, **_taken(kernel, arguments))
-        return _wrapped(leaf, self._on_tensor(kernel, leaf, arguments))
+        return _wrapped(leaf, kernel(leaf.as_subclass(Tensor), **_taken(kernel, arguments)))
 
     def register(self, kind: type, kernel: Kernel) -> None:
         """Let ``kernel(inpt, *arguments)`` act on inputs of a class of your own.
@@ -152,12 +153,6 @@ class Functional:
             return None
         found = (self._registered[kind] for kind in type(leaf).__mro__ if kind in self._registered)
         return next(found, None)
-
-    def _on_tensor(self, kernel: Kernel, leaf: Tensor, arguments: Mapping[str, Any]) -> Any:
-        given = _taken(kernel, arguments)
-        if columns := {name: one for name, one in given.items() if name in self._numbers and _is_column(one)}:
-            return _each(self.name, kernel, leaf.as_subclass(Tensor), given, columns)
-        return kernel(leaf.as_subclass(Tensor), **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +236,12 @@ def register_kernel(functional: Functional | str, tv_tensor_cls: type) -> Callab
     return register
 
 
-def per_sample(kernel: Kernel) -> Kernel:
+def per_sample(kernel: Kernel, name: str | None = None) -> Kernel:
     """A kernel of tensors ``[N, ...]`` whose numbers may be tensors ``[N]`` as well: a value for each sample.
+
+    Args:
+        kernel: takes a tensor, and numbers.
+        name: what messages call it; absent: its own.
 
     Raises:
         ValueError: there are not as many values as samples.
@@ -252,12 +251,14 @@ def per_sample(kernel: Kernel) -> Kernel:
 
     @functools.wraps(kernel)
     def act(*args: Any, **kwargs: Any) -> Any:
+        if not any(map(_is_column, (*args[1:], *kwargs.values()))):
+            return kernel(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
-        columns = {name: bound.arguments[name] for name in numbers if _is_column(bound.arguments.get(name))}
+        columns = {one: bound.arguments[one] for one in numbers if _is_column(bound.arguments.get(one))}
         if not columns:
             return kernel(*args, **kwargs)
         (_, tensor), *given = bound.arguments.items()
-        return _each(kernel.__name__, kernel, tensor, dict(given), columns)
+        return _each(name or kernel.__name__, kernel, tensor, dict(given), columns)
 
     return act
 
