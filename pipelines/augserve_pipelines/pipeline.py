@@ -31,7 +31,7 @@ from augserve_pipelines.refusals import explained
 from augserve_pipelines.samples import Sample, frames_of
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
 from augserve_pipelines.transforms.base import Transform, is_batched
-from augserve_pipelines.transforms.containers import Compose, Identity
+from augserve_pipelines.transforms.containers import Compose, Identity, drawn_in_order
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.tv_tensors.interop import kind_of
 
@@ -180,7 +180,7 @@ class Pipeline:
         if device is not None:
             samples = [image.to(device, non_blocking=True) for image in samples]
         frames = Frames.of(samples)
-        op = self._draw(frames, seeds)
+        op, _ = self._draw(frames, seeds)
         batch = executor.run(self._plan(op, frames), samples, chunk)
         batch.seeds = seeds
         if records:
@@ -219,7 +219,8 @@ class Pipeline:
 
     def plan(self, frames: Frames, seeds: Sequence[int]) -> Plan:
         """Draw for images of these frames and fuse what was drawn, before a pixel is read."""
-        return self._plan(self._draw(frames, seeds), frames)
+        op, _ = self._draw(frames, seeds)
+        return self._plan(op, frames)
 
     def _plan(self, op: Op, frames: Frames) -> Plan:
         if self._most_pixels is not None:
@@ -244,7 +245,7 @@ class Pipeline:
 
     def _outputs(self, frames: Frames) -> Frames:
         seeds = range(len(frames))
-        outputs = after(self._draw(frames, seeds, probing=True), frames)
+        _, outputs = self._draw(frames, seeds, probing=True)
         if self._together is None:
             return outputs
         try:
@@ -257,11 +258,14 @@ class Pipeline:
         batches = probe_batches(outputs, labels)
         return self._together.draw(Lanes(range(len(outputs)), probing=True), batches).frames(batches)
 
-    def _draw(self, frames: Frames, seeds: Sequence[int], *, probing: bool = False) -> Op:
-        op = with_parity(self._alone.draw(Lanes(seeds, probing=probing), frames), self.parity)
-        if self._cast is not None:
-            op = Chain((op, _cast_of_floats(op.frames(frames), self._cast)))
-        return op
+    def _draw(self, frames: Frames, seeds: Sequence[int], *, probing: bool = False) -> tuple[Op, Frames]:
+        """The op of all steps that act on samples alone, and the frames after it."""
+        op, done = drawn_in_order(self._alone.steps(), Lanes(seeds, probing=probing), frames)
+        op = with_parity(op, self.parity)
+        if self._cast is None:
+            return op, done
+        cast = _cast_of_floats(done, self._cast)
+        return Chain((op, cast)), after(cast, done)
 
     @explained()
     def _run_structures(
@@ -277,8 +281,8 @@ class Pipeline:
             for sample in samples:
                 transform.check_sample(sample)
         frames = frames_of(samples)
-        op = self._draw(frames, seeds)
-        done = run_samples(op, samples, after(op, frames), self._plan, chunk)
+        op, after_op = self._draw(frames, seeds)
+        done = run_samples(op, samples, after_op, self._plan, chunk)
         results = Samples([sample.value() for sample in done], seeds)
         if self.batched:
             results = replace(self.mix(results, (seeds[-1] + 1) % (1 << 64)), seeds=list(seeds))

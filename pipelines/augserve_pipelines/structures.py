@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from augserve_pipelines import executor
-from augserve_pipelines.batch import Batch
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.ops import Op
@@ -105,14 +104,12 @@ def _put_pixels(op: Op, samples: Sequence[Sample], results: list[Sample], plan: 
     images = [leaf.as_subclass(Tensor) for leaf in leaves]
     rows = np.array([i for i, _ in where])
     own = op if np.array_equal(rows, np.arange(len(samples))) else op[rows]
-    for (i, place), leaf, image in zip(where, leaves, _run(plan(own, Frames.of(images)), images, chunk), strict=True):
+    for (i, place), leaf, image in zip(
+        where, leaves, executor.run(plan(own, Frames.of(images)), images, chunk), strict=True
+    ):
         pending = results[i].leaves[place]
         pure = isinstance(pending, Pending) and pending.kind is Tensor
         results[i] = results[i].with_leaves({place: image if pure else like(leaf, image)})
-
-
-def _run(plan: Plan, images: Sequence[Tensor], chunk: int | None) -> Batch:
-    return executor.run(plan, images, chunk)
 
 
 def _put_by_calls(op: Op, samples: Sequence[Sample], results: list[Sample]) -> None:

@@ -156,11 +156,17 @@ def draw_one_each(transforms: Sequence[Transform], picks: IntArray, lanes: Lanes
 
 def draw_in_order(transforms: Sequence[Transform], lanes: Lanes, frames: Frames) -> Op:
     """Draw each transform on what the ones before it make of the frames."""
+    op, _ = drawn_in_order(transforms, lanes, frames)
+    return op
+
+
+def drawn_in_order(transforms: Sequence[Transform], lanes: Lanes, frames: Frames) -> tuple[Op, Frames]:
+    """``draw_in_order``, and the frames after all of them."""
     ops = []
     for transform in transforms:
         ops.append(_drawn(transform, lanes, frames))
         frames = after(ops[-1], frames)
-    return Chain(tuple(ops))
+    return Chain(tuple(ops)), frames
 
 
 def _drawn(transform: Transform, lanes: Lanes, frames: Frames) -> Op:
