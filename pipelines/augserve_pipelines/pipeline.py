@@ -277,9 +277,6 @@ class Pipeline:
         records: bool,
     ) -> Samples:
         samples = read_samples(values, device)
-        for transform in self._alone.steps():
-            for sample in samples:
-                transform.check_sample(sample)
         frames = frames_of(samples)
         op, after_op = self._draw(frames, seeds)
         done = run_samples(op, samples, after_op, self._plan, chunk)
