@@ -15,6 +15,7 @@ from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.frames import Frames
+from augserve_pipelines.kernels.launching import interpreting
 from augserve_pipelines.ops import NOTHING
 from augserve_pipelines.plan import Plan
 from augserve_pipelines.refusals import explained
@@ -43,7 +44,7 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     """Run a plan over its images, which lie on one device; ``chunk`` samples at a time on the CPU."""
     device = images[0].device if images else torch.device("cpu")
     result = Result(plan.outputs, device)
-    if device.type == "cpu":
+    if device.type == "cpu" and not interpreting():
         starts = range(0, len(images), chunk or CHUNK)
         work = [slice(start, start + starts.step) for start in starts]
         in_threads(lambda rows: _run_chunk(plan, images, rows, result), work)
