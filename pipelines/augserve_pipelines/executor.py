@@ -16,6 +16,7 @@ from torch import Tensor
 from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.launching import interpreting
+from augserve_pipelines.memory import RESULTS
 from augserve_pipelines.ops import NOTHING
 from augserve_pipelines.plan import Plan
 from augserve_pipelines.refusals import explained
@@ -120,6 +121,4 @@ def _allocated(members: list[int], frames: Frames, device: torch.device) -> Bloc
 def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     if device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
-    # numpy asks for huge pages where an array is large: first touching small ones costs 256 us an image of a batch of
-    # 128, huge ones 65 (Zen 4)
-    return torch.from_numpy(np.empty(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
+    return torch.from_numpy(RESULTS.take(math.prod(shape) * dtype.itemsize)).view(dtype).view(shape)

@@ -16,12 +16,13 @@ from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
+from augserve_pipelines.kernels.resample_pixels import Arithmetic, arithmetic, every_byte
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import Flag, Mean, Std
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.conversion import IMAGES, CastTo
+from augserve_pipelines.transforms.conversion import IMAGES, CastTo, max_value
 
 __all__ = ["Finish", "Normalize", "Standardize", "check_no_pictures", "normalize", "normalize_image"]
 
@@ -111,6 +112,10 @@ class Finish(Op):
         """What becomes of each byte: ``[C, 256]``, on the CPU."""
         return _table(self, channels)
 
+    def arithmetic(self) -> Arithmetic | None:
+        """The same for loops over pixels of three channels, where it gives the same bytes."""
+        return _arithmetic(self)
+
 
 class Normalize(Transform):
     """Standardise the channels: ``(value - mean) / std``.
@@ -163,3 +168,13 @@ def check_no_pictures(sample: Sample, name: str) -> None:
 def _table(finish: Finish, channels: int) -> Tensor:
     every = torch.arange(256, dtype=torch.uint8).expand(channels, 1, 256)
     return finish.image(every.unsqueeze(0)).reshape(channels, 256)
+
+
+@lru_cache(maxsize=64)
+def _arithmetic(finish: Finish) -> Arithmetic | None:
+    if finish.cast.dtype != torch.float32 or finish.dtype not in (torch.float32, torch.float16):
+        return None
+    scale = 1.0 / max_value(torch.uint8) if finish.cast.scale else 1.0
+    found = arithmetic(scale, finish.standardize.mean, finish.standardize.std, finish.dtype)
+    bits = torch.int32 if finish.dtype == torch.float32 else torch.int16
+    return found if torch.equal(every_byte(found).view(bits), finish.table(3).view(bits)) else None

@@ -14,6 +14,7 @@ from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.lookup import lookup_image
 from augserve_pipelines.kernels.resample import Parity, resample_image
+from augserve_pipelines.kernels.resample_pixels import Window, resample_pixels, takes
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.transforms.normalize import Finish
 
@@ -63,15 +64,29 @@ class Resample(Op):
         return Block(np.array(rows), out)
 
     def _resample(self, images: Iterable[Tensor], out: Iterable[Tensor]) -> None:
+        finish = None if self.tail is None else self.tail.arithmetic()
+        direct = self._is_torchvisions() and (self.tail is None or finish is not None)
         table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
-        for image, result, source, size, target, flip in zip(images, out, *table, strict=True):
-            top, left, height, width = source
-            window = image[..., top : top + height, left : left + width]
-            resized = resample_image(window, tuple(size), self.interpolation, self.antialias, self.parity)
-            if target != [0, 0, *size]:
-                top, left, height, width = target
-                resized = resized[..., top : top + height, left : left + width]
-            self._finish(resized, flip, result)
+        for image, result, *row in zip(images, out, *table, strict=True):
+            window = Window(*row)
+            if direct and takes(image, window.target[3]) and result.is_contiguous():
+                resample_pixels(image, window, self.interpolation, self.antialias, finish, result)
+            else:
+                self._by_steps(image, window, result)
+
+    def _is_torchvisions(self) -> bool:
+        smooth = self.interpolation in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
+        return smooth and (self.parity == "torchvision" or not self.antialias)
+
+    def _by_steps(self, image: Tensor, window: Window, out: Tensor) -> None:
+        top, left, height, width = window.source
+        part = image[..., top : top + height, left : left + width]
+        size = (window.size[0], window.size[1])
+        resized = resample_image(part, size, self.interpolation, self.antialias, self.parity)
+        if tuple(window.target) != (0, 0, *size):
+            top, left, height, width = window.target
+            resized = resized[..., top : top + height, left : left + width]
+        self._finish(resized, window.mirrored, out)
 
     def _finish(self, image: Tensor, flip: bool, out: Tensor) -> None:
         if self.tail is None:
