@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
-from augserve_pipelines.frames import Frames
+from augserve_pipelines.deferred import Deferred, once_each, pieces
+from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.launching import interpreting
 from augserve_pipelines.memory import RESULTS
 from augserve_pipelines.ops import NOTHING
@@ -23,6 +24,7 @@ from augserve_pipelines.refusals import explained
 
 # Samples to a chunk: few enough that a chunk's 224 x 224 stages stay in a megabyte of L2, enough to share the overhead.
 CHUNK = 4
+_CHUNK_PIXELS = 1 << 18  # of images that are decoded: the bytes of so many are most of a megabyte of L2
 
 
 class Result:
@@ -48,10 +50,43 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     if device.type == "cpu" and not interpreting():
         starts = range(0, len(images), chunk or CHUNK)
         work = [slice(start, start + starts.step) for start in starts]
-        in_threads(lambda rows: _run_chunk(plan, images, rows, result), work)
+        in_threads(lambda rows: _run_rows(plan, images[rows], rows, result), work)
     else:
-        _run_chunk(plan, images, slice(0, len(images)), result)
+        _run_rows(plan, images, slice(0, len(images)), result)
     return result.batch
+
+
+def run_deferred(plan: Plan, images: Sequence[Deferred]) -> list[Tensor | Exception]:
+    """Run a plan over images on the CPU that one thread decodes and takes through it while they are hot.
+
+    An image that cannot be decoded fails alone: its error stands in place of its result.
+    """
+    result, sources = Result(plan.outputs, torch.device("cpu")), once_each(images)
+    failures: dict[int, Exception] = {}
+
+    def work(rows: slice) -> None:
+        found = dict(enumerate((source.take() for source in sources[rows]), rows.start))
+        failures.update({row: one for row, one in found.items() if isinstance(one, Exception)})
+        good = {row: one for row, one in found.items() if isinstance(one, Tensor)}
+        if len(good) == len(found):
+            _run_rows(plan, list(good.values()), rows, result)
+        elif good:
+            _run_rows(plan, list(good.values()), np.array([*good]), result)
+
+    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)))
+    return [failures[row] if row in failures else result.batch[row] for row in range(len(images))]
+
+
+def load(images: Sequence[Deferred]) -> list[Tensor | Exception]:
+    """Decode images on the pool's threads: each, or why it cannot be had."""
+    sources = once_each(images)
+    found: dict[int, Tensor | Exception] = {}
+
+    def work(rows: slice) -> None:
+        found.update(enumerate((source.take() for source in sources[rows]), rows.start))
+
+    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)))
+    return [found[row] for row in range(len(images))]
 
 
 def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:
@@ -98,17 +133,18 @@ def single_threaded() -> None:
     torch.set_num_threads(1)
 
 
-def _run_chunk(plan: Plan, images: Sequence[Tensor], rows: slice, result: Result) -> None:
+def _run_rows(plan: Plan, images: Sequence[Tensor], rows: slice | IntArray, result: Result) -> None:
+    """Take the images of these rows through the plan, to their places in the result."""
     *ops, last = [op[rows] for op in plan.ops] or [NOTHING]
     with torch.inference_mode():
-        batch = Batch.of(images[rows])
+        batch = Batch.of(images)
         for op in ops:
             batch = op.run(batch)
-        out = result.dense(rows)
+        out = result.dense(rows) if isinstance(rows, slice) else None
         if out is not None:
             last.run_into(batch, out)
             return
-        for row, image in enumerate(last.run(batch), rows.start):
+        for row, image in zip(np.arange(len(plan.inputs))[rows].tolist(), last.run(batch), strict=True):
             result.batch[row].copy_(image)
 
 

@@ -45,6 +45,13 @@ class Frames:
         channels, heights, widths = (shapes[:, column].copy() for column in range(3))
         return cls(heights, widths, channels, dtypes, leads, interleaved=_interleaved(images))
 
+    @classmethod
+    def decoded(cls, shapes: Sequence[tuple[int, int, int]]) -> Frames:
+        """The frames of images as decoders give them: uint8 of these ``[C, H, W]``, pixel by pixel in memory."""
+        channels, heights, widths = (column.copy() for column in np.array(shapes, np.int64).reshape(-1, 3).T)
+        interleaved = (channels > 1) & (heights * widths > 1)
+        return cls(heights, widths, channels, np.full(len(shapes), torch.uint8, object), interleaved=interleaved)
+
     def __len__(self) -> int:
         return len(self.heights)
 

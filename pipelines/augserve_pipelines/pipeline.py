@@ -18,6 +18,7 @@ from torch import Tensor
 
 from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
+from augserve_pipelines.deferred import Deferred
 from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
@@ -186,6 +187,26 @@ class Pipeline:
         if records:
             batch.records = self._records(op, frames, seeds)
         return batch
+
+    def decode_and_run(self, images: Sequence[Deferred], seeds: Sequence[int]) -> list[Tensor | Exception]:
+        """Run the pipeline on the CPU over images that are decoded on the way, by the thread that transforms them.
+
+        What is drawn follows from the sizes that are known before. An image that cannot be decoded, or has another size
+        then, fails alone. One that is given several times in a row, for several views, is decoded once.
+
+        Args:
+            images: what is known of each, and how to get it.
+            seeds: a seed for each.
+
+        Returns:
+            The result of each ``[C, h, w]``, or what its ``load`` raised.
+
+        Raises:
+            InvalidInput: some cannot be run, whatever their pixels are.
+        """
+        _check_seeds(images, seeds)
+        frames = Frames.decoded([image.shape for image in images])
+        return executor.run_deferred(self.plan(frames, seeds), images)
 
     @property
     def batched(self) -> bool:

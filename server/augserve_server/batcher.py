@@ -14,7 +14,7 @@ from typing import Protocol
 from torch import Tensor
 
 from augserve.wire import IMAGE_PART
-from augserve_server.decoding import Decoded
+from augserve_server.decoding import Decoded, Later
 from augserve_server.errors import ServiceError
 from augserve_server.metrics import Metrics
 from augserve_server.work import Result, Work
@@ -66,6 +66,8 @@ class _Sample:
     @property
     def pixels(self) -> int:
         """What it costs: the pixels of its source image, or of all its frames."""
+        if isinstance(self.item, Later):
+            return self.item.image.pixels
         image = self.item if isinstance(self.item, Tensor) else self.item[IMAGE_PART]
         return image.numel() // image.shape[-3]
 

@@ -55,9 +55,39 @@ class Encoded:
         """The image, [C, H, W] uint8. Raises what is wrong with it."""
         return torch.from_numpy(decode(self.data, self.header, rule)).permute(2, 0, 1)
 
+    def shape(self, rule: InputRule) -> tuple[int, int, int] | None:
+        """Channels, height and width of what ``decode`` gives; None where only decoding tells which way up it is."""
+        if self.header.orientation is None:
+            return None
+        height, width = self.size
+        turned = rule.orientation == "apply" and self.header.orientation >= 5
+        return (rule.channels, width, height) if turned else (rule.channels, height, width)
 
-Decoded: TypeAlias = Tensor | Leaves
-"""An image alone, or a sample of several parts."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Later:
+    """An image that the device's threads decode when its batch runs: a ``Deferred`` of the engine."""
+
+    image: Encoded
+    rule: InputRule
+    shape: tuple[int, int, int]
+    metrics: Metrics
+    wanted: Wanted
+
+    def load(self) -> Tensor:
+        """The image, [C, H, W] uint8. Raises what is wrong with it, or Unwanted."""
+        if not self.wanted():
+            raise Unwanted
+        self.metrics.decoded()
+        return self.image.decode(self.rule, self.wanted)
+
+
+class Unwanted(Exception):
+    """Nobody waits for an image any more, so it was left alone."""
+
+
+Decoded: TypeAlias = Tensor | Leaves | Later
+"""An image alone, decoded or not; or a sample of several parts."""
 
 
 class Decoder:
@@ -78,6 +108,11 @@ class Decoder:
             return decoded
 
         return await self.each(decode_one, images)
+
+    def later(self, image: Encoded, rule: InputRule, wanted: Wanted) -> Later | None:
+        """The image for the device's threads to decode; None where its size is known only then."""
+        shape = image.shape(rule)
+        return None if shape is None else Later(image, rule, shape, self._metrics, wanted)
 
     async def replay(self, replays: Sequence[EncodedReplay], rule: InputRule) -> list[Augmented | ServiceError]:
         """What a record makes of each sample, decoded here too; or what is wrong with it."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from augserve_server.admission import Load, Ticket
 from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
 from augserve_server.codecs import peek
-from augserve_server.decoding import Decoded, Decoder, Encoded, Wanted
+from augserve_server.decoding import Decoded, Decoder, Encoded, Later, Wanted
 from augserve_server.errors import OutputTooLarge, ServiceError
 from augserve_server.executor import Executor
 from augserve_server.inspection import EncodedSample, Inspector
@@ -150,13 +150,21 @@ class Engine:
     async def _decode(
         self, order: Order, group: Sequence[tuple[int, Item]], ticket: Ticket
     ) -> dict[int, list[Outcome]]:
-        """Decode a group and queue it: from then on, only the queue and the device hold the pixels."""
-        decoded = await self._decoder.decode([item for _, item in group], order.served.pipeline.input)
-        outcomes: dict[int, list[Outcome]] = {}
-        for (i, item), pixels in zip(group, decoded, strict=True):
-            outcomes[i] = self._submit(order, i, pixels)
+        """Queue a group, decoded or to be: from then on, only the queue and the device hold it."""
+        outcomes: dict[int, list[Outcome]] = {i: [] for i, _ in group}
+        later = {i: self._later(order, item, outcomes[i]) for i, item in group}
+        first = [item for i, item in group if later[i] is None]
+        decoded = iter(await self._decoder.decode(first, order.served.pipeline.input))
+        for i, item in group:
+            outcomes[i] += self._submit(order, i, later[i] or next(decoded))
             _give_when_done(outcomes[i][-1], ticket, Load(order.views, item.pixels))
         return outcomes
+
+    def _later(self, order: Order, item: Item, outcomes: Sequence[Outcome]) -> Later | None:
+        """An image to be decoded when its batch runs, where its header says all that is drawn from."""
+        if order.in_parts or not isinstance(item, Encoded):
+            return None
+        return self._decoder.later(item, order.served.pipeline.input, lambda: not all(one.done() for one in outcomes))
 
     def _groups(self, order: Order, items: Sequence[Item | ServiceError]) -> Iterator[list[tuple[int, Item]]]:
         """The good images with their places, in groups that fill a batch: one is decoded while another runs."""

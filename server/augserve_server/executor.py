@@ -13,6 +13,7 @@ import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
 from augserve_pipelines.executor import single_threaded
+from augserve_server.decoding import Unwanted
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
 from augserve_server.work import Augmented, OverImages, Result, Work
 
@@ -58,7 +59,7 @@ class Executor:
 
     def _run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
         try:
-            return list(work.run(items, seeds, self.device))
+            return [_as_ours(work, one) for one in work.run(items, seeds, self.device)]
         except InvalidInput as exc:
             failure: ServiceError = ImageUnsuitable(str(exc))
         except Exception as exc:  # the batch's other samples, and the thread, must survive whatever one sample does
@@ -74,6 +75,21 @@ class Executor:
         except InvalidInput as exc:
             raise ImageUnsuitable(str(exc)) from exc
         return [replace(result, leaves=leaves) for result, leaves in zip(results, mixed, strict=True)]
+
+
+def _as_ours(work: Work, result: Result | Exception) -> Result | ServiceError:
+    """A result, or the error of a sample that could not be decoded, in our words."""
+    match result:
+        case ServiceError():
+            return result.alone()
+        case InvalidInput():
+            return ImageUnsuitable(str(result))
+        case Unwanted():
+            return InternalError()  # which nobody reads
+        case Exception():
+            logger.error("pipeline %s could not decode a sample", work.name, exc_info=result)
+            return InternalError()
+    return result
 
 
 def choose_device(name: str) -> torch.device:

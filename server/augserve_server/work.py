@@ -11,6 +11,8 @@ from torch import Tensor
 
 from augserve_pipelines import Batch, Pipeline
 from augserve_pipelines.batch import Block
+from augserve_pipelines.deferred import Deferred, Loaded
+from augserve_pipelines.executor import load
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
 
@@ -38,8 +40,8 @@ class Work(Protocol):
     def name(self) -> str:
         """Of the pipeline."""
 
-    def run(self, items: Sequence[Any], seeds: Sequence[int], device: torch.device) -> Sequence[Result]:
-        """The result of each item, in host memory. Raises InvalidInput where one cannot be run."""
+    def run(self, items: Sequence[Any], seeds: Sequence[int], device: torch.device) -> Sequence[Result | Exception]:
+        """The result of each item, in host memory, or why it has none. Raises InvalidInput where one cannot be run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +54,25 @@ class OverImages:
     def name(self) -> str:
         return self.pipeline.name
 
-    def run(self, items: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> list[Tensor]:
-        batch = self.pipeline(items, seeds, device=device)
-        return list(Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks]))
+    def run(
+        self, items: Sequence[Tensor | Deferred], seeds: Sequence[int], device: torch.device
+    ) -> list[Tensor | Exception]:
+        tensors = [item for item in items if isinstance(item, Tensor)]
+        if len(tensors) == len(items):
+            return [*self._on_device(tensors, seeds, device)]
+        images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
+        if device.type == "cpu":
+            return self.pipeline.decode_and_run(images, seeds)
+        found: list[Tensor | Exception] = load(images)
+        good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
+        results = self._on_device([*good.values()], [seeds[row] for row in good], device)
+        for row, result in zip(good, results, strict=True):
+            found[row] = result
+        return found
+
+    def _on_device(self, images: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> Batch:
+        batch = self.pipeline(images, seeds, device=device)
+        return Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -104,7 +104,7 @@ def test_metrics_are_prometheus_and_count_what_happened() -> None:
     assert samples["augserve_results_total", thumbnail] == 3
     assert samples["augserve_failures_total", ("error", "image-truncated")] == 1
     assert samples["augserve_decoded_images_total",] == 2
-    assert samples["augserve_batch_size_sum", thumbnail] == 3
+    assert samples["augserve_batch_size_sum", thumbnail] == 4  # that which does not decode fails in its batch
     assert samples["augserve_queue_results",] == 0
     assert samples["augserve_stage_seconds_count", ("stage", "encode")] == 2
     labels = {label for name, *rest in samples for label in rest if label[0] == "pipeline"}

@@ -1,0 +1,98 @@
+"""Images that are decoded when their turn comes: what is drawn for them follows from the size in their headers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from augserve_pipelines.errors import InvalidInput
+
+__all__ = ["Deferred", "Loaded", "Once", "once_each", "pieces"]
+
+
+class Deferred(Protocol):
+    """An image that is not decoded yet."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width that it will have."""
+
+    def load(self) -> Tensor:
+        """The image ``[C, H, W]``, uint8, laid pixel by pixel as decoders do. Raises what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """An image that is there already."""
+
+    image: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.image.shape
+        return channels, height, width
+
+    def load(self) -> Tensor:
+        return self.image
+
+
+class Once:
+    """Loads an image for so many uses once, at the first, and lets go of it at the last. For several threads."""
+
+    def __init__(self, image: Deferred, uses: int) -> None:
+        self._image = image
+        self._uses = uses
+        self._lock = threading.Lock()
+        self._found: Tensor | Exception | None = None
+
+    def take(self) -> Tensor | Exception:
+        """The image, or why it cannot be had."""
+        with self._lock:
+            if self._found is None:
+                self._found = self._load()
+            found = self._found
+            self._uses -= 1
+            if self._uses == 0:
+                self._found = InvalidInput("the image was taken more often than was said")
+            return found
+
+    def _load(self) -> Tensor | Exception:
+        try:
+            image = self._image.load()
+        except Exception as exc:  # noqa: BLE001  # a decoder may fail in any way on hostile bytes: only this image
+            return exc
+        if tuple(image.shape) != tuple(self._image.shape):
+            was = f"the image has the shape {[*image.shape]}; {[*self._image.shape]} was said before it was decoded"
+            return InvalidInput(was)
+        return image
+
+
+def once_each(images: Sequence[Deferred]) -> list[Once]:
+    """One for each image; those of one and the same image, as of its views, are one."""
+    uses = Counter(map(id, images))
+    found: dict[int, Once] = {}
+    return [found.setdefault(id(image), Once(image, uses[id(image)])) for image in images]
+
+
+def pieces(images: Sequence[Deferred], most: int, most_pixels: int) -> Iterator[slice]:
+    """Neighbouring images: ``most`` of them, of so many pixels together, a repeated one counted once; at least one."""
+    start, pixels = 0, 0
+    for row, own in enumerate(_pixels(images)):
+        if row > start and (row - start == most or pixels + own > most_pixels):
+            yield slice(start, row)
+            start, pixels = row, 0
+        pixels += own
+    if len(images) > start:
+        yield slice(start, len(images))
+
+
+def _pixels(images: Iterable[Deferred]) -> Iterator[int]:
+    before: Deferred | None = None
+    for image in images:
+        yield 0 if image is before else image.shape[1] * image.shape[2]
+        before = image
