@@ -17,6 +17,7 @@ from typing import IO, Any
 import httpx
 
 from augserve_server.app import create_app
+from augserve_server.executor import THREADS
 from augserve_server.service import Service
 from augserve_server.serving import Server
 from augserve_server.settings import Settings
@@ -73,9 +74,11 @@ def run_server(**settings: Any) -> Iterator[Live]:
 @contextmanager
 def busy_device(live: Live, pipeline: str = "thumbnail") -> Iterator[Event]:
     """The device has a batch of one, of ``pipeline``, that ends when the event is set, or on the way out."""
-    began, released = Event(), Event()
-    live.service.executor._thread.submit(lambda: (began.set(), released.wait(START_S)))
-    assert began.wait(START_S)
+    released = Event()
+    starts = [Event() for _ in range(THREADS)]
+    for start in starts:
+        live.service.executor._threads.submit(lambda start=start: (start.set(), released.wait(START_S)))
+    assert all(start.wait(START_S) for start in starts)
     with ThreadPoolExecutor(1) as asking:
         occupant = asking.submit(httpx.post, f"{live.url}/v1/augment/{pipeline}", content=make_file("PNG", (9, 9)))
         try:

@@ -56,10 +56,13 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     return result.batch
 
 
-def run_deferred(plan: Plan, images: Sequence[Deferred]) -> list[Tensor | Exception]:
+def run_deferred(
+    plan: Plan, images: Sequence[Deferred], nearly_done: Callable[[], None] | None = None
+) -> list[Tensor | Exception]:
     """Run a plan over images on the CPU that one thread decodes and takes through it while they are hot.
 
-    An image that cannot be decoded fails alone: its error stands in place of its result.
+    An image that cannot be decoded fails alone: its error stands in place of its result. ``nearly_done`` is called by
+    the thread that takes the last of them, when others have nothing more to do.
     """
     result, sources = Result(plan.outputs, torch.device("cpu")), once_each(images)
     failures: dict[int, Exception] = {}
@@ -73,7 +76,7 @@ def run_deferred(plan: Plan, images: Sequence[Deferred]) -> list[Tensor | Except
         elif good:
             _run_rows(plan, list(good.values()), np.array([*good]), result)
 
-    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)))
+    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)), nearly_done)
     return [failures[row] if row in failures else result.batch[row] for row in range(len(images))]
 
 
@@ -89,13 +92,20 @@ def load(images: Sequence[Deferred]) -> list[Tensor | Exception]:
     return [found[row] for row in range(len(images))]
 
 
-def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:
-    """``work`` for every chunk on the pool's threads, each of which has torch to itself; the first error is raised."""
+def in_threads(
+    work: Callable[[slice], None], chunks: Sequence[slice], nearly_done: Callable[[], None] | None = None
+) -> None:
+    """``work`` for every chunk on the pool's threads, each of which has torch to itself; the first error is raised.
+
+    ``nearly_done`` is called when a thread takes the last chunk.
+    """
     threads, count = pool()
-    waiting = iter(chunks)  # the threads take chunks from it as they get free; its next() is atomic
+    waiting = iter(enumerate(chunks, 1))  # the threads take chunks from it as they get free; its next() is atomic
 
     def take_chunks() -> None:
-        for rows in waiting:
+        for number, rows in waiting:
+            if number == len(chunks) and nearly_done is not None:
+                nearly_done()
             work(rows)
 
     futures = [threads.submit(take_chunks) for _ in range(min(count, len(chunks)))]

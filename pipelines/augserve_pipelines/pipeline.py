@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -188,7 +188,9 @@ class Pipeline:
             batch.records = self._records(op, frames, seeds)
         return batch
 
-    def decode_and_run(self, images: Sequence[Deferred], seeds: Sequence[int]) -> list[Tensor | Exception]:
+    def decode_and_run(
+        self, images: Sequence[Deferred], seeds: Sequence[int], nearly_done: Callable[[], None] | None = None
+    ) -> list[Tensor | Exception]:
         """Run the pipeline on the CPU over images that are decoded on the way, by the thread that transforms them.
 
         What is drawn follows from the sizes that are known before. An image that cannot be decoded, or has another size
@@ -197,6 +199,7 @@ class Pipeline:
         Args:
             images: what is known of each, and how to get it.
             seeds: a seed for each.
+            nearly_done: called, in another thread, when the last of them is begun: the time for more work.
 
         Returns:
             The result of each ``[C, h, w]``, or what its ``load`` raised.
@@ -206,7 +209,7 @@ class Pipeline:
         """
         _check_seeds(images, seeds)
         frames = Frames.decoded([image.shape for image in images])
-        return executor.run_deferred(self.plan(frames, seeds), images)
+        return executor.run_deferred(self.plan(frames, seeds), images, nearly_done)
 
     @property
     def batched(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
-from typing import Protocol
+from typing import Final, Protocol
 
 from torch import Tensor
 
@@ -18,6 +18,9 @@ from augserve_server.decoding import Decoded, Later
 from augserve_server.errors import ServiceError
 from augserve_server.metrics import Metrics
 from augserve_server.work import Result, Work
+
+LEAST_OVERLAP: Final = 8
+"""Samples that are worth a batch while another one ends: fewer wait for that, and for others."""
 
 
 class Close(StrEnum):
@@ -75,14 +78,17 @@ class _Sample:
 class Runs(Protocol):
     """What computes a batch: the device executor."""
 
-    async def run(self, work: Work, items: Sequence[Decoded], seeds: Sequence[int]) -> list[Result | ServiceError]:
-        """One result, or the error of that sample alone, for each item."""
+    async def run(
+        self, work: Work, items: Sequence[Decoded], seeds: Sequence[int], nearly_done: Callable[[], None]
+    ) -> list[Result | ServiceError]:
+        """One result, or the error of that sample alone, for each item. ``nearly_done``: another batch could begin."""
 
 
 class Batcher:
     """Work-conserving: an idle device gets what there is at once (unless told to wait), a busy one collects.
 
-    Each work has its own queue; the queues take turns. Used from the event loop only; ``run`` is the task that
+    While a batch ends, and leaves a part of the device idle, another of some size may begin. Each work has its own
+    queue; the queues take turns. Used from the event loop only; ``run`` is the task that
     feeds the device, and whoever starts it cancels it.
     """
 
@@ -93,6 +99,8 @@ class Batcher:
         self._queues: OrderedDict[Work, _Queue] = OrderedDict()
         self._changed = asyncio.Event()
         self._draining = False
+        self._running = 0
+        self._nearly_done = False  # the batch that began last
 
     def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
@@ -118,21 +126,32 @@ class Batcher:
 
     async def run(self) -> None:
         """Feed the device, one batch after another."""
-        while True:
-            work, samples, close = await self._next_batch()
-            await self._compute(work, samples, close)
+        async with asyncio.TaskGroup() as batches:
+            while True:
+                work, samples, close = await self._next_batch()
+                self._running += 1
+                self._nearly_done = False
+                batches.create_task(self._compute(work, samples, close))
 
     async def _next_batch(self) -> tuple[Work, list[_Sample], Close]:
         while True:
             now = perf_counter()
-            for work, queue in self._queues.items():
+            open_to = [(work, queue) for work, queue in self._queues.items() if self._may_begin(queue)]
+            for work, queue in open_to:
                 if self._draining or queue.due(now):
                     return work, *self._take(work, queue)
-            wait = min((queue.due_at for queue in self._queues.values()), default=None)
+            wait = min((queue.due_at for _, queue in open_to), default=None)
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wait is None else wait - now):
                     await self._changed.wait()
+
+    def _may_begin(self, queue: _Queue) -> bool:
+        return not self._running or (self._nearly_done and len(queue) >= LEAST_OVERLAP)
+
+    def _end_nears(self) -> None:
+        self._nearly_done = True
+        self._changed.set()
 
     def _take(self, work: Work, queue: _Queue) -> tuple[list[_Sample], Close]:
         samples, close = queue.take()
@@ -145,7 +164,11 @@ class Batcher:
         self._metrics.batch(work.name, len(samples), close)
         began = perf_counter()
         items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
-        results = await self._executor.run(work, items, seeds)
+        try:
+            results = await self._executor.run(work, items, seeds, self._end_nears)
+        finally:
+            self._running -= 1
+            self._changed.set()
         run_s = perf_counter() - began
         for sample, result in zip(samples, results, strict=True):
             if sample.outcome.done():

@@ -1,4 +1,4 @@
-"""The device executor: runs pipelines in a thread of its own, and finds the sample that a batch failed for."""
+"""The device executor: runs pipelines in threads of its own, and finds the sample that a batch failed for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -24,16 +25,26 @@ WARM_UP_SIDE = 256
 logger = logging.getLogger(__name__)
 
 
+THREADS: Final = 2
+"""One begins a batch while the other ends one."""
+
+
 class Executor:
-    """One device, one batch at a time. On the CPU the engine spreads a batch over its own threads."""
+    """One device, and two batches at most. On the CPU the engine spreads a batch over its own threads."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._thread = ThreadPoolExecutor(1, "augserve-device", single_threaded)
+        self._threads = ThreadPoolExecutor(THREADS, "augserve-device", single_threaded)
 
-    async def run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
-        """The result of each item, in host memory, or why it has none."""
-        return await self._in_thread(self._run, work, items, seeds)
+    async def run(
+        self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]
+    ) -> list[Result | ServiceError]:
+        """The result of each item, in host memory, or why it has none.
+
+        ``nearly_done`` is called on the event loop when the device could begin another batch, if not before the end.
+        """
+        tell = partial(asyncio.get_running_loop().call_soon_threadsafe, nearly_done)
+        return await self._in_thread(self._run, work, items, seeds, tell)
 
     async def mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
         """What the steps of a pipeline that act on a whole batch make of these results. Raises ImageUnsuitable."""
@@ -46,20 +57,22 @@ class Executor:
         alone = pipeline.per_sample
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
-                OverImages(form).run([image], [0], self.device)
+                OverImages(form).run([image], [0], self.device, _nobody)
         except InvalidInput:
             return
 
     def close(self) -> None:
-        """Let the running batch finish, and end the thread."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Let the running batches finish, and end the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[..., Made], *arguments: Any) -> Made:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    def _run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
+    def _run(
+        self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]
+    ) -> list[Result | ServiceError]:
         try:
-            return [_as_ours(work, one) for one in work.run(items, seeds, self.device)]
+            return [_as_ours(work, one) for one in work.run(items, seeds, self.device, nearly_done)]
         except InvalidInput as exc:
             failure: ServiceError = ImageUnsuitable(str(exc))
         except Exception as exc:  # the batch's other samples, and the thread, must survive whatever one sample does
@@ -67,7 +80,7 @@ class Executor:
             failure = InternalError()
         if len(items) == 1:
             return [failure]
-        return [self._run(work, [item], [seed])[0] for item, seed in zip(items, seeds, strict=True)]
+        return [self._run(work, [item], [seed], _nobody)[0] for item, seed in zip(items, seeds, strict=True)]
 
     def _mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
         try:
@@ -75,6 +88,10 @@ class Executor:
         except InvalidInput as exc:
             raise ImageUnsuitable(str(exc)) from exc
         return [replace(result, leaves=leaves) for result, leaves in zip(results, mixed, strict=True)]
+
+
+def _nobody() -> None:
+    """There is nobody to tell."""
 
 
 def _as_ours(work: Work, result: Result | Exception) -> Result | ServiceError:

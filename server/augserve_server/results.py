@@ -45,6 +45,8 @@ class Encoder:
 
     async def each(self, results: Sequence[Tensor], form: Form) -> list[Body | ServiceError]:
         """A body for each result [C, h, w], or why it has none (WebP ends at 16,383 pixels a side)."""
+        if form.stacks and all(result.is_contiguous() for result in results):
+            return [_try_one(result, form) for result in results]  # nothing but a few bytes in front is written
         return await self._pool.map(lambda some: [_try_one(result, form) for result in some], results, PIECE)
 
     async def in_parts(self, results: Sequence[Augmented], form: Form) -> list[Body | Several | ServiceError]:
@@ -53,6 +55,8 @@ class Encoder:
 
     async def together(self, results: Sequence[Tensor], form: Form) -> Body:
         """One tensor body [R, C, h, w] for all results, which are of one shape and dtype."""
+        if adjacent(results):
+            return write_all(results, form)
         return await self._pool.run(partial(write_all, results, form))
 
     def close(self) -> None:
@@ -107,11 +111,17 @@ def write_tensor(tensor: Tensor, media_type: str) -> Body:
 
 def stack(results: Sequence[Tensor]) -> Tensor:
     """``torch.stack``, without a copy where the results lie one after another in memory: as a whole batch does."""
-    first = results[0]
-    step = first.numel() * first.element_size()
-    start = first.data_ptr()
-    adjacent = all(result.is_contiguous() and result.data_ptr() == start + i * step for i, result in enumerate(results))
-    end = first.storage_offset() * first.element_size() + len(results) * step
-    if not adjacent or end > first.untyped_storage().nbytes():  # neighbours by accident are not one memory
+    if not adjacent(results):
         return torch.stack(list(results))
+    first = results[0]
     return first.as_strided((len(results), *first.shape), (first.numel(), *first.stride()))
+
+
+def adjacent(results: Sequence[Tensor]) -> bool:
+    """Whether results of one shape and dtype lie one after another in one piece of memory."""
+    first = results[0]
+    step, start = first.numel() * first.element_size(), first.data_ptr()
+    end = first.storage_offset() * first.element_size() + len(results) * step
+    return end <= first.untyped_storage().nbytes() and all(  # neighbours by accident are not one memory
+        result.is_contiguous() and result.data_ptr() == start + i * step for i, result in enumerate(results)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -40,8 +40,13 @@ class Work(Protocol):
     def name(self) -> str:
         """Of the pipeline."""
 
-    def run(self, items: Sequence[Any], seeds: Sequence[int], device: torch.device) -> Sequence[Result | Exception]:
-        """The result of each item, in host memory, or why it has none. Raises InvalidInput where one cannot be run."""
+    def run(
+        self, items: Sequence[Any], seeds: Sequence[int], device: torch.device, nearly_done: Callable[[], None]
+    ) -> Sequence[Result | Exception]:
+        """The result of each item, in host memory, or why it has none. Raises InvalidInput where one cannot be run.
+
+        ``nearly_done`` may be called when the device has nothing more to begin.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +60,18 @@ class OverImages:
         return self.pipeline.name
 
     def run(
-        self, items: Sequence[Tensor | Deferred], seeds: Sequence[int], device: torch.device
+        self,
+        items: Sequence[Tensor | Deferred],
+        seeds: Sequence[int],
+        device: torch.device,
+        nearly_done: Callable[[], None],
     ) -> list[Tensor | Exception]:
         tensors = [item for item in items if isinstance(item, Tensor)]
         if len(tensors) == len(items):
             return [*self._on_device(tensors, seeds, device)]
         images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
         if device.type == "cpu":
-            return self.pipeline.decode_and_run(images, seeds)
+            return self.pipeline.decode_and_run(images, seeds, nearly_done)
         found: list[Tensor | Exception] = load(images)
         good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
         results = self._on_device([*good.values()], [seeds[row] for row in good], device)
@@ -86,7 +95,13 @@ class OverSamples:
     def name(self) -> str:
         return self.pipeline.name
 
-    def run(self, items: Sequence[Mapping[str, Tensor]], seeds: Sequence[int], device: torch.device) -> list[Augmented]:
+    def run(
+        self,
+        items: Sequence[Mapping[str, Tensor]],
+        seeds: Sequence[int],
+        device: torch.device,
+        nearly_done: Callable[[], None],
+    ) -> list[Augmented]:
         done = self.pipeline(items, seeds, device=device, records=self.records)
         records = done.records if self.records else [None] * len(items)
         return [Augmented(in_host_memory(leaves), record) for leaves, record in zip(done, records, strict=True)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from augserve_pipelines import Pipeline
 from augserve_pipelines.transforms import Identity
-from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
+from augserve_server.batcher import LEAST_OVERLAP, Batcher, BatchLimits, Outcome, Ran
 from augserve_server.errors import ImageUnsuitable, ServiceError
 from augserve_server.metrics import Metrics
 from augserve_server.work import OverImages, Work
@@ -28,9 +28,13 @@ class Device:
         self.batches: list[tuple[str, list[int]]] = []
         self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
         self.refused: set[int] = set()
+        self.end_nears: Callable[[], None] = int
 
-    async def run(self, work: Work, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor | ServiceError]:
+    async def run(
+        self, work: Work, images: Sequence[Tensor], seeds: Sequence[int], nearly_done: Callable[[], None]
+    ) -> list[Tensor | ServiceError]:
         self.batches.append((work.name, list(seeds)))
+        self.end_nears = nearly_done
         done = asyncio.Event()
         self.waiting.put_nowait(done)
         await done.wait()
@@ -101,6 +105,26 @@ async def test_a_busy_device_finds_all_that_came_meanwhile_in_one_batch() -> Non
         await s.device.finish()
         assert [ran.batch_size for ran in await s.results(first + later)] == [1, 3, 3, 3]
         assert s.device.batches == [("a", [1]), ("a", [2, 3, 4])]
+
+
+@in_loop
+async def test_while_a_batch_ends_another_of_some_size_begins() -> None:
+    async with scene(images=LEAST_OVERLAP + 2) as s:
+        outcomes = s.submit(0)
+        first = await s.device.waiting.get()
+        outcomes += s.submit(*range(1, LEAST_OVERLAP))
+        s.device.end_nears()
+        await asyncio.sleep(0)
+        assert len(s.device.batches) == 1  # not worth it
+        outcomes += s.submit(LEAST_OVERLAP)
+        second = await s.device.waiting.get()
+        outcomes += s.submit(*range(100, 100 + LEAST_OVERLAP))
+        await asyncio.sleep(0)
+        assert len(s.device.batches) == 2  # the second one's end is not near
+        second.set()
+        first.set()
+        await s.device.finish()
+        assert [ran.batch_size for ran in await s.results(outcomes)] == [1, *[LEAST_OVERLAP] * (2 * LEAST_OVERLAP)]
 
 
 @in_loop

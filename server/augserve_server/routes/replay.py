@@ -16,12 +16,13 @@ from augserve_server.openapi import REPLAY
 from augserve_server.orders import ReplayOrder
 from augserve_server.replies import Reply
 from augserve_server.requests import unless_gone
+from augserve_server.routes.direct import Direct
 from augserve_server.routes.shared import TimeoutMs, check_given_once, count, read, within
 from augserve_server.service import Service
 from augserve_server.uploads import Grammar
 from augserve_server.visits import Visit, visit_of
 
-router = APIRouter(tags=["augment"])
+router = APIRouter(tags=["augment"], route_class=Direct)
 
 
 class ReplayQuery(InputRule):
