@@ -179,7 +179,7 @@ def test_a_full_queue_and_a_drain_are_as_documented(document: dict[str, Any]) ->
 def test_the_headers_of_an_answer_are_documented(client: httpx.Client, document: dict[str, Any]) -> None:
     described = set(document["paths"][AUGMENT]["post"]["responses"]["200"]["headers"])
     files = [("image", ("a.jpg", make_file())), ("image", ("b.jpg", b"no image"))]
-    response = client.post("/v1/augment/thumbnail", files=files)
+    response = client.post("/v1/augment/imagenet_train?wire=uint8", files=files)
     assert described <= {name.title() for name in response.headers}
     ours = {name.title() for name in response.headers if name.startswith("augserve-")}
     assert ours <= described
