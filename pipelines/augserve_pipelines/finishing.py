@@ -23,6 +23,7 @@ from augserve_pipelines.transforms.containers import Compose, Identity, drawn_in
 from augserve_pipelines.transforms.conversion import IMAGES, TENSORS, CastTo, ToDtype
 from augserve_pipelines.transforms.kinds import ToPureTensor
 from augserve_pipelines.transforms.normalize import Normalize
+from augserve_pipelines.tv_tensors import Image, Video
 
 __all__ = ["Finishing", "Parts", "cast_of_floats", "parts"]
 
@@ -128,7 +129,7 @@ class Withhold(Transform):
         cast: what floats are cast to after them.
 
     Raises:
-        InvalidInput: what comes in are no bytes.
+        InvalidInput: what comes in are no bytes, or stays bytes.
     """
 
     def __init__(self, transforms: Transforms, cast: Dtype | None = None) -> None:
@@ -141,6 +142,8 @@ class Withhold(Transform):
             if dtype != torch.uint8:
                 raise InvalidInput(f"its last ToDtype gets {dtype}, not {torch.uint8}")
         op, done = drawn_in_order(self.transforms, lanes, frames)
+        if any(dtype == torch.uint8 for dtype in done.imaged().dtypes):
+            raise InvalidInput("its last ToDtype has nothing for images that are marked as nothing")
         return Withheld(op if self.cast is None else Chain((op, cast_of_floats(done, self.cast))))
 
 
@@ -159,11 +162,15 @@ def _flattened(transforms: Sequence[Transform]) -> Iterator[Transform]:
 
 
 def _dtype_of_pixels(step: ToDtype) -> torch.dtype:
-    wanted = {for_kind(step.dtype, kind) for kind in IMAGES}
-    others = set() if isinstance(step.dtype, torch.dtype) else {for_kind(step.dtype, k) for k in TENSORS} - wanted
-    dtype: torch.dtype | None = wanted.pop()
-    if wanted or others - {None}:
-        raise NoFinish("its last ToDtype casts kinds of input to several dtypes")
+    """That of images and videos, where it is one and nothing else is cast."""
+    if isinstance(step.dtype, torch.dtype):
+        dtypes, others = {step.dtype}, set()
+    else:
+        dtypes = {for_kind(step.dtype, kind) for kind in (Image, Video)}
+        others = {for_kind(step.dtype, kind) for kind in TENSORS if kind not in IMAGES}
+    dtype: torch.dtype | None = dtypes.pop()
+    if dtypes or others - {None}:
+        raise NoFinish("its last ToDtype casts other kinds of input to other dtypes")
     if dtype is None or not dtype.is_floating_point:
         raise NoFinish(f"its last ToDtype casts to {dtype}, not to floats")
     return dtype

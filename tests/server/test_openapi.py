@@ -96,7 +96,7 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
 
 def test_parameters_are_documented_with_their_ranges(document: dict[str, Any]) -> None:
     parameters = {p["name"]: p for p in document["paths"][AUGMENT]["post"]["parameters"]}
-    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", "params", TIMEOUT_MS_HEADER}
+    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", "params", "wire", TIMEOUT_MS_HEADER}
     seed = parameters["seed"]["schema"]["anyOf"][0]
     assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
     assert (parameters["views"]["schema"]["minimum"], parameters["views"]["schema"]["maximum"]) == (1, 64)
