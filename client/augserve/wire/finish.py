@@ -90,7 +90,7 @@ class Finish(BaseModel):
         """Step by step as torch does it: 16-bit floats in float32, and rounded after each step."""
         values[...] = image
         steps = ((np.multiply, (self.scale,)), (np.subtract, self.mean), (np.divide, self.std))
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(all="ignore"):
             for step, numbers in steps:
                 if numbers is not None:
                     step(values, np.array(numbers, values.dtype).reshape(-1, 1, 1), out=values)
@@ -107,7 +107,7 @@ def _rounded(values: Floats, name: FloatName) -> Floats:
     """The nearest values of an element type; of 16 bits by way of float32, as torch goes."""
     if name == "float64" or (name == "float32" and values.dtype == np.float32):
         return values
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         single = values.astype(np.float32)
         if name == "float16":
             return single.astype(np.float16)

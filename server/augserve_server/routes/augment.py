@@ -84,7 +84,7 @@ def take_order(request: Request, served: Served, query: AugmentQuery, service: S
     if query.views > service.settings.max_views:
         raise ParameterInvalid("views", query.views, f"an integer from 1 to {service.settings.max_views}")
     dtype = served.signature.dtype
-    if query.dtype is not None and not (dtype or "").startswith("float"):
+    if query.dtype is not None and not (dtype or "").startswith(("float", "bfloat")):
         raise ParameterInvalid("dtype", query.dtype, f"left out: pipeline {served.name!r} gives {dtype}")
     if query.dtype is not None:
         served = served.giving(query.dtype)
