@@ -83,7 +83,7 @@ class Finish(BaseModel):
 
     @property
     def _in_place(self) -> bool:
-        """Whether numpy computes in the result's own type: 60 us for 3 x 224 x 224, where looking up takes 130."""
+        """Whether numpy computes in the result's own type, which takes it half as long as looking values up."""
         return self.dtype == self.result and self.dtype in ("float32", "float64")
 
     def _compute(self, image: Bytes, values: Floats) -> None:
