@@ -116,7 +116,7 @@ class AsyncClient(AsyncWork):
                 answer = await self._send(request, self._settings.attempts(timeout_s))
             except ServiceError as error:
                 return job.reject(error, portion)
-        return job.read(answer, portion)
+        return await asyncio.to_thread(job.read, answer, portion)
 
     async def _send(self, request: Request, attempts: Attempts) -> Answer:
         while True:

@@ -11,14 +11,29 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from augserve.augmented import Arrays, Files, Tensors
 from augserve.inputs import Image
-from augserve.options import Bytes, Many, ManyFile, Numpy, Off, On, One, OneFile, Timed, TimedFile, Torch
+from augserve.options import (
+    Bytes,
+    Many,
+    ManyFile,
+    ManyTensor,
+    Numpy,
+    Off,
+    On,
+    One,
+    OneFile,
+    OneTensor,
+    Timed,
+    TimedFile,
+    Torch,
+)
 from augserve.record import Record
 from augserve.requests import Call, DType, Form, Replay
 from augserve.results import Array, Results
 from augserve.samples import Clip, Item, Items, Sample
+from augserve.wire import Wire
 
 if TYPE_CHECKING:
-    from augserve.torch import Tensor
+    from augserve.torch import Device, Tensor
 
 
 class AsyncWork(ABC):
@@ -72,15 +87,15 @@ class AsyncWork(ABC):
     ) -> Results[Array | Arrays]: ...
     @overload
     async def augment(
-        self, pipeline: str, images: Image | Clip, *, as_: Torch, params: Off = False, **options: Unpack[One]
+        self, pipeline: str, images: Image | Clip, *, as_: Torch, params: Off = False, **options: Unpack[OneTensor]
     ) -> Tensor: ...
     @overload
     async def augment(
-        self, pipeline: str, images: Sample, *, as_: Torch, params: bool = False, **options: Unpack[One]
+        self, pipeline: str, images: Sample, *, as_: Torch, params: bool = False, **options: Unpack[OneTensor]
     ) -> Tensors: ...
     @overload
     async def augment(
-        self, pipeline: str, images: Item, *, as_: Torch, params: On, **options: Unpack[One]
+        self, pipeline: str, images: Item, *, as_: Torch, params: On, **options: Unpack[OneTensor]
     ) -> Tensors: ...
     @overload
     async def augment(
@@ -90,7 +105,7 @@ class AsyncWork(ABC):
         *,
         as_: Torch,
         params: Off = False,
-        **options: Unpack[Many],
+        **options: Unpack[ManyTensor],
     ) -> Results[Tensor]: ...
     @overload
     async def augment(
@@ -100,15 +115,15 @@ class AsyncWork(ABC):
         *,
         as_: Torch,
         params: bool = False,
-        **options: Unpack[Many],
+        **options: Unpack[ManyTensor],
     ) -> Results[Tensors]: ...
     @overload
     async def augment(
-        self, pipeline: str, images: Items, *, as_: Torch, params: On, **options: Unpack[Many]
+        self, pipeline: str, images: Items, *, as_: Torch, params: On, **options: Unpack[ManyTensor]
     ) -> Results[Tensors]: ...
     @overload
     async def augment(
-        self, pipeline: str, images: Sequence[Item], *, as_: Torch, params: Off = False, **options: Unpack[Many]
+        self, pipeline: str, images: Sequence[Item], *, as_: Torch, params: Off = False, **options: Unpack[ManyTensor]
     ) -> Results[Tensor | Tensors]: ...
     @overload
     async def augment(
@@ -176,10 +191,13 @@ class AsyncWork(ABC):
         media_type: str | None = None,
         quality: int | None = None,
         params: bool = False,
+        wire: Wire | None = None,
+        device: Device | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # it covers retries, and the server is told of it
     ) -> Any:
         """Run a pipeline on one image or several: see :meth:`Client.augment`."""
-        options = {"dtype": dtype, "media_type": media_type, "quality": quality, "params": params}
+        form = {"dtype": dtype, "media_type": media_type, "quality": quality}
+        options = {**form, "params": params, "wire": wire, "device": device}
         return await self._call(Call.of(pipeline, as_, seed, views=views, **options), images, timeout)
 
     @overload

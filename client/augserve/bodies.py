@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from augserve.record import Record
 from augserve.requests import Form
 from augserve.wire import (
     BOXES_PART,
+    FINISH_HEADER,
     FRAME_PART,
     IMAGE_PART,
     KEYPOINTS_PART,
@@ -26,6 +28,7 @@ from augserve.wire import (
     TENSOR_MEDIA_TYPES,
     TENSOR_NAME,
     Buffer,
+    Finish,
     Metadata,
     Part,
     RawTensor,
@@ -53,9 +56,12 @@ class Reader(Protocol):
     def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
         """All parts of one result that may have targets."""
 
+    def finishing(self, finish: Finish) -> Reader:
+        """The reader for pixels that come as bytes, with this left to do."""
 
-def reader(form: Form) -> Reader:
-    """The reader for results of ``form``.
+
+def reader(form: Form, device: Any = None) -> Reader:
+    """The reader for results of ``form``, tensors on ``device``.
 
     Raises:
         ModuleNotFoundError: The form is torch, and torch is not installed.
@@ -63,12 +69,12 @@ def reader(form: Form) -> Reader:
     if form == "bytes":
         return FileReader()
     if form == "numpy":
-        return TensorReader(RawTensor.to_numpy)
+        return TensorReader(RawTensor.to_numpy, lambda finish, pixels: finish.to_numpy(pixels))
     try:
-        from augserve.torch import to_tensor
+        from augserve.torch import finish_tensor, to_tensor
     except ModuleNotFoundError as exc:
         raise ModuleNotFoundError("'torch' is not installed: pip install 'augserve[pipelines]'", name="torch") from exc
-    return TensorReader(to_tensor)
+    return TensorReader(partial(to_tensor, device=device), finish_tensor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,18 @@ class TensorReader:
     """Results as arrays or tensors, in the memory they arrived in where that is writable and aligned."""
 
     convert: Callable[[RawTensor], Any]
+    finished: Callable[[Finish, Any], Any]
+    finish: Finish | None = None
+    """What is left to do with pixels."""
+
+    def finishing(self, finish: Finish) -> TensorReader:
+        return replace(self, finish=finish)
 
     def one(self, body: Buffer, media_type: str) -> Any:
-        return self.convert(_own(_read_raw(body, media_type)))
+        return self._pixels(_read_raw(body, media_type))
 
     def many(self, body: Buffer, media_type: str, count: int) -> tuple[Sequence[Any], Any]:
-        block = self.convert(_own(_read_block(body, media_type, count)))  # [R, C, H, W]
+        block = self._pixels(_read_block(body, media_type, count))  # [R, C, H, W]
         return list(block), block
 
     def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
@@ -90,13 +102,26 @@ class TensorReader:
             found = ", ".join(part.media_type or "no media type" for part in parts)
             raise ResponseInvalid(f"a result came as {found}, not as one {SAFETENSORS}")
         archive = read_archive(part.body)
-        values = {name: self.convert(_own(raw)) for name, raw in archive.tensors.items()}
-        image = values.get(IMAGE_PART, values.get(TENSOR_NAME))
+        pixels = archive.tensors.get(IMAGE_PART, archive.tensors.get(TENSOR_NAME))
+        targets = {name: raw for name, raw in archive.tensors.items() if name in TARGET_PARTS}
+        values = {name: self.convert(_own(raw)) for name, raw in targets.items()}
+        image = None if pixels is None else self._pixels(pixels)
         return _augmented(image, values, values.get(MASKS_PART), Metadata.read(archive.metadata))
+
+    def _pixels(self, raw: RawTensor) -> Any:
+        values = self.convert(_own(raw))
+        if self.finish is None:
+            return values
+        if raw.dtype != "uint8":
+            raise ResponseInvalid(f"the answer is of {raw.dtype}, not of the uint8 that {FINISH_HEADER} is for")
+        return self.finished(self.finish, values)
 
 
 class FileReader:
     """Results as the bytes of a file each, also where they come in one."""
+
+    def finishing(self, finish: Finish) -> Reader:
+        raise ResponseInvalid("files are as they travel, and these are not finished")
 
     def one(self, body: Buffer, media_type: str) -> bytes:
         return bytes(body)

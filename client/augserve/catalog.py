@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from augserve.errors import ResponseInvalid
+from augserve.wire import Finish
 
 
 class Output(BaseModel):
@@ -45,6 +46,10 @@ class PipelineDetails(PipelineInfo):
     revision: int
     """How often it has been loaded."""
     loaded_at: datetime
+    wire: tuple[str, ...] = ()
+    """What results may travel as: ``("uint8",)`` where ``augment`` takes ``wire="uint8"``."""
+    finish: Finish | None = None
+    """What makes the results of these bytes; None where they are the results."""
 
 
 class Catalog(BaseModel):

@@ -37,7 +37,7 @@ class Job:
         call.check(len(several))
         parcels = [_parcel(call, i, item) for i, item in enumerate(several)]
         portions = plan(call, parcels, images_per_request, bytes_per_request)
-        return cls(call, parcels, portions, reader(call.form), bare=call.views is None and is_item(items))
+        return cls(call, parcels, portions, reader(call.form, call.device), bare=call.views is None and is_item(items))
 
     def request(self, portion: range) -> Request:
         """The request for a portion of the items; reads those that are paths."""

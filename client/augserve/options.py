@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from augserve.requests import DType
+from augserve.wire import Wire
+
+if TYPE_CHECKING:
+    from augserve.torch import Device
 
 Numpy: TypeAlias = Literal["numpy"]
 Torch: TypeAlias = Literal["torch"]
@@ -28,7 +32,7 @@ class TimedFile(Timed, total=False):
 
 
 class Drawn(Timed, total=False):
-    """Of results that are drawn, as arrays and tensors."""
+    """Of results that are drawn."""
 
     seed: int | None
     dtype: DType | None
@@ -38,10 +42,22 @@ class DrawnFile(Drawn, TimedFile, total=False):
     """Of results that are drawn, as encoded files."""
 
 
-class One(Drawn, total=False):
+class DrawnArray(Drawn, total=False):
+    """Of results that are drawn, as arrays and tensors."""
+
+    wire: Wire | None
+
+
+class One(DrawnArray, total=False):
     """Of one image, whose result comes alone."""
 
     views: None
+
+
+class OneTensor(One, total=False):
+    """Of one image, whose result comes alone as a tensor."""
+
+    device: Device | None
 
 
 class OneFile(DrawnFile, total=False):
@@ -50,10 +66,16 @@ class OneFile(DrawnFile, total=False):
     views: None
 
 
-class Many(Drawn, total=False):
+class Many(DrawnArray, total=False):
     """Of several results."""
 
     views: int | None
+
+
+class ManyTensor(Many, total=False):
+    """Of several results as tensors."""
+
+    device: Device | None
 
 
 class ManyFile(DrawnFile, total=False):

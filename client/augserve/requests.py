@@ -21,6 +21,8 @@ from augserve.wire import (
     SEED_LIMIT,
     TIMEOUT_MS_HEADER,
     TIMEOUT_MS_LIMIT,
+    WIRE_QUERY,
+    Wire,
 )
 
 Form: TypeAlias = Literal["numpy", "torch", "bytes"]
@@ -46,6 +48,10 @@ class Call:
     quality: int | None = None
     params: bool = False
     """Whether results come with their records."""
+    wire: Wire | None = None
+    """What pixels travel as, to be finished here; None: as they are."""
+    device: Any = None
+    """Where tensors are to be; None: in host memory."""
 
     @classmethod
     def of(cls, pipeline: str, form: Form, seed: int | None, **options: Any) -> Call:
@@ -76,12 +82,19 @@ class Call:
             "quality": self.quality,
             "dtype": self.dtype,
             PARAMS_QUERY: "true" if self.params else None,
+            WIRE_QUERY: self.wire,
         }
         return {name: str(value) for name, value in params.items() if value is not None}
 
     def check(self, images: int) -> None:
         """Raise InvalidInput for what no server accepts."""
         _check_form(self.form, self.media_type, self.quality)
+        if self.wire not in (None, "uint8"):
+            raise InvalidInput(f"wire is 'uint8' or None, not {self.wire!r}")
+        if self.form == "bytes" and self.wire is not None:
+            raise InvalidInput("wire is for arrays and tensors: a file of as_='bytes' is as it travels")
+        if self.form != "torch" and self.device is not None:
+            raise InvalidInput(f"device is for as_='torch', not for {self.form!r}")
         if images == 0:
             raise InvalidInput("there are no images to augment")
         if not 1 <= self.results_per_image <= MAX_VIEWS:
@@ -103,6 +116,8 @@ class Replay:
     pipeline: ClassVar[None] = None
     views: ClassVar[None] = None
     params: ClassVar[bool] = True  # in that every result is Augmented
+    wire: ClassVar[None] = None
+    device: ClassVar[None] = None
     results_per_image: ClassVar[int] = 1
     path: ClassVar[str] = REPLAY_PATH
 

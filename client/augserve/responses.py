@@ -19,11 +19,13 @@ from augserve.retries import read_retry_after
 from augserve.wire import (
     COUNT_HEADER,
     FINGERPRINT_HEADER,
+    FINISH_HEADER,
     INDEX_HEADER,
     MULTIPART,
     PROBLEM,
     REQUEST_ID_HEADER,
     SEED_HEADER,
+    Finish,
     InvalidBody,
     Part,
     Problem,
@@ -74,6 +76,7 @@ def read_portion(
     if isinstance(call, Call):
         _check_header(answer, SEED_HEADER, str(call.seeds(portion).start))
     try:
+        reader = _finishing(answer, call, reader)
         if not call.params and all(parcel.is_image for parcel in parcels):
             items, block, media_type = _read_images(answer, count, reader)
         else:
@@ -125,6 +128,16 @@ def merge(call: Call | Replay, images: range, portions: Sequence[PortionResults]
         request_ids=[portion.request_id for portion in portions if portion.request_id],
         block=portions[0].block if len(portions) == 1 else None,
     )
+
+
+def _finishing(answer: Answer, call: Call | Replay, reader: Reader) -> Reader:
+    """The reader that does what the service has left to do."""
+    text = answer.headers.get(FINISH_HEADER)
+    if text is None:
+        return reader
+    if call.wire is None:
+        raise ResponseInvalid(f"the answer has {FINISH_HEADER}, and wire='uint8' was not asked for")
+    return reader.finishing(Finish.read(text))
 
 
 def _distinct(values: Iterable[str | None]) -> list[str]:

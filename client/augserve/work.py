@@ -11,14 +11,29 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from augserve.augmented import Arrays, Files, Tensors
 from augserve.inputs import Image
-from augserve.options import Bytes, Many, ManyFile, Numpy, Off, On, One, OneFile, Timed, TimedFile, Torch
+from augserve.options import (
+    Bytes,
+    Many,
+    ManyFile,
+    ManyTensor,
+    Numpy,
+    Off,
+    On,
+    One,
+    OneFile,
+    OneTensor,
+    Timed,
+    TimedFile,
+    Torch,
+)
 from augserve.record import Record
 from augserve.requests import Call, DType, Form, Replay
 from augserve.results import Array, Results
 from augserve.samples import Clip, Item, Items, Sample
+from augserve.wire import Wire
 
 if TYPE_CHECKING:
-    from augserve.torch import Tensor
+    from augserve.torch import Device, Tensor
 
 
 class Work(ABC):
@@ -72,14 +87,16 @@ class Work(ABC):
     ) -> Results[Array | Arrays]: ...
     @overload
     def augment(
-        self, pipeline: str, images: Image | Clip, *, as_: Torch, params: Off = False, **options: Unpack[One]
+        self, pipeline: str, images: Image | Clip, *, as_: Torch, params: Off = False, **options: Unpack[OneTensor]
     ) -> Tensor: ...
     @overload
     def augment(
-        self, pipeline: str, images: Sample, *, as_: Torch, params: bool = False, **options: Unpack[One]
+        self, pipeline: str, images: Sample, *, as_: Torch, params: bool = False, **options: Unpack[OneTensor]
     ) -> Tensors: ...
     @overload
-    def augment(self, pipeline: str, images: Item, *, as_: Torch, params: On, **options: Unpack[One]) -> Tensors: ...
+    def augment(
+        self, pipeline: str, images: Item, *, as_: Torch, params: On, **options: Unpack[OneTensor]
+    ) -> Tensors: ...
     @overload
     def augment(
         self,
@@ -88,7 +105,7 @@ class Work(ABC):
         *,
         as_: Torch,
         params: Off = False,
-        **options: Unpack[Many],
+        **options: Unpack[ManyTensor],
     ) -> Results[Tensor]: ...
     @overload
     def augment(
@@ -98,15 +115,15 @@ class Work(ABC):
         *,
         as_: Torch,
         params: bool = False,
-        **options: Unpack[Many],
+        **options: Unpack[ManyTensor],
     ) -> Results[Tensors]: ...
     @overload
     def augment(
-        self, pipeline: str, images: Items, *, as_: Torch, params: On, **options: Unpack[Many]
+        self, pipeline: str, images: Items, *, as_: Torch, params: On, **options: Unpack[ManyTensor]
     ) -> Results[Tensors]: ...
     @overload
     def augment(
-        self, pipeline: str, images: Sequence[Item], *, as_: Torch, params: Off = False, **options: Unpack[Many]
+        self, pipeline: str, images: Sequence[Item], *, as_: Torch, params: Off = False, **options: Unpack[ManyTensor]
     ) -> Results[Tensor | Tensors]: ...
     @overload
     def augment(
@@ -172,6 +189,8 @@ class Work(ABC):
         media_type: str | None = None,
         quality: int | None = None,
         params: bool = False,
+        wire: Wire | None = None,
+        device: Device | None = None,
         timeout: float | None = None,
     ) -> Any:
         """Run a pipeline on one image or several, on clips, and on samples with their targets.
@@ -188,6 +207,11 @@ class Work(ABC):
             media_type: For bytes: ``"image/png"``, ``"application/x-npy"``... None: the pipeline's default.
             quality: For bytes, of JPEG and WebP: 1..100.
             params: Whether results come with the record of what was done to them.
+            wire: For arrays and tensors: ``"uint8"`` has floats sent as bytes, a quarter of float32, and makes the same
+                floats of them here, bit for bit. For pipelines that end in ToDtype, to floats, and Normalize
+                (``describe(name).wire`` says so).
+            device: For tensors: where they are to be, such as ``"cuda"``; what travels as bytes is moved as bytes.
+                None: in host memory.
             timeout: Seconds for each request, its retries included; None: the client's.
 
         Returns:
@@ -199,7 +223,8 @@ class Work(ABC):
                 wrong with the image, else that is the result at its index.
             OSError: A path cannot be read.
         """
-        options = {"dtype": dtype, "media_type": media_type, "quality": quality, "params": params}
+        form = {"dtype": dtype, "media_type": media_type, "quality": quality}
+        options = {**form, "params": params, "wire": wire, "device": device}
         return self._call(Call.of(pipeline, as_, seed, views=views, **options), images, timeout)
 
     @overload

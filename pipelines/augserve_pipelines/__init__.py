@@ -5,10 +5,12 @@ from augserve_pipelines.errors import (
     InvalidInput,
     InvalidParameters,
     InvalidPipeline,
+    NoFinish,
     PipelinesError,
     Problem,
     ShapesDiffer,
 )
+from augserve_pipelines.finishing import Finishing
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.pipeline import OutputSignature, Pipeline
@@ -17,11 +19,13 @@ from augserve_pipelines.structures import Samples
 
 __all__ = [
     "Batch",
+    "Finishing",
     "Frames",
     "InputRule",
     "InvalidInput",
     "InvalidParameters",
     "InvalidPipeline",
+    "NoFinish",
     "OutputSignature",
     "Pipeline",
     "PipelinesError",

@@ -6,6 +6,7 @@ PipelinesError
 ├── InvalidInput        these images or seeds cannot be run (also a ValueError)
 │   ├── WrongKind       inputs of another kind could be (also a TypeError)
 │   └── WrongSize       images of another size could be
+├── NoFinish            a pipeline ends in more than making floats of bytes (also a ValueError)
 └── ShapesDiffer        samples of different shapes have no dense tensor (also a ValueError)
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "InvalidInput",
     "InvalidParameters",
     "InvalidPipeline",
+    "NoFinish",
     "PipelinesError",
     "Problem",
     "ShapesDiffer",
@@ -79,6 +81,10 @@ class WrongKind(InvalidInput, TypeError):
 
 class WrongSize(InvalidInput):
     """An image cannot be run because of its size, and one of another size could be."""
+
+
+class NoFinish(PipelinesError, ValueError):
+    """The last steps of a pipeline do more than to make floats of bytes, so they cannot be left to others."""
 
 
 class ShapesDiffer(PipelinesError, ValueError):

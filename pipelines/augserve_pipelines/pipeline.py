@@ -20,11 +20,12 @@ from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
 from augserve_pipelines.deferred import Deferred, Nobody, Watcher
 from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
+from augserve_pipelines.finishing import Finishing, cast_of_floats, parts
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Chain, Op, Select, after
+from augserve_pipelines.ops import Chain, Op, after
 from augserve_pipelines.plan import Plan, flat, plan, with_parity
 from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
@@ -33,7 +34,6 @@ from augserve_pipelines.samples import Sample, frames_of
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
 from augserve_pipelines.transforms.base import Transform, is_batched
 from augserve_pipelines.transforms.containers import Compose, Identity, drawn_in_order
-from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.tv_tensors.interop import kind_of
 
 # Seeds that `signature` draws under, for each size that it tries.
@@ -288,7 +288,7 @@ class Pipeline:
         op = with_parity(op, self.parity)
         if self._cast is None:
             return op, done
-        cast = _cast_of_floats(done, self._cast)
+        cast = cast_of_floats(done, self._cast)
         return Chain((op, cast)), after(cast, done)
 
     @explained()
@@ -335,6 +335,30 @@ class Pipeline:
         other._cast = dtype
         return other
 
+    def unfinished(self) -> Pipeline:
+        """The same pipeline, of the same name and fingerprint, with results of bytes: ``finishing`` is left to others.
+
+        A quarter of the bytes, or a half of what 16-bit floats take, are to be moved so. Its records say what is done
+        in all, as those of the whole pipeline do.
+
+        Raises:
+            NoFinish: the pipeline ends in more than ``ToDtype`` and ``Normalize``. Where it does not, and what comes
+                before these are no bytes, calls raise InvalidInput.
+        """
+        other = copy.copy(self)
+        other._alone = parts(self.transforms).unfinished(self._cast)
+        return other
+
+    @property
+    def finishing(self) -> Finishing:
+        """What makes the results of this pipeline of those of ``unfinished``.
+
+        Raises:
+            NoFinish: as ``unfinished`` does.
+        """
+        found = parts(self.transforms).finishing
+        return found if self._cast is None else replace(found, result=self._cast)
+
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the canonical form: equal for pipelines that give equal results."""
@@ -365,11 +389,6 @@ def _checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
         return tuple(Compose(transforms).transforms) if len(transforms) else ()
     except InvalidParameters as error:
         raise InvalidParameters([replace(one, place="Pipeline.transforms") for one in error.problems]) from None
-
-
-def _cast_of_floats(frames: Frames, dtype: torch.dtype) -> Op:
-    floats = np.array([present is not None and present.is_floating_point for present in frames.dtypes], bool)
-    return Select(floats, CastTo(dtype, scale=False))
 
 
 def _same(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:

@@ -9,6 +9,7 @@ from augserve.wire import (
     COUNT_HEADER,
     FAILED_HEADER,
     FINGERPRINT_HEADER,
+    FINISH_HEADER,
     INDEX_HEADER,
     PIPELINE_HEADER,
     PROBLEM,
@@ -56,6 +57,8 @@ def about_order(order: Order) -> About:
         PIPELINE_HEADER: order.served.name,
         FINGERPRINT_HEADER: order.served.pipeline.fingerprint,
     }
+    if order.served.finish is not None:
+        headers[FINISH_HEADER] = order.served.finish.write()
     return About(order.form.media_type, headers, range(order.seed, order.seed + SEED_LIMIT))
 
 

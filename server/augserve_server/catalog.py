@@ -7,6 +7,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 import torch
 from watchfiles import awatch
 
-from augserve_pipelines import InvalidPipeline, OutputSignature, Pipeline, Problem
+from augserve.wire import Finish
+from augserve_pipelines import Finishing, InvalidInput, InvalidPipeline, NoFinish, OutputSignature, Pipeline, Problem
 from augserve_server.errors import NoPipelines, PipelineNotFound
+from augserve_server.negotiation import TENSOR_TYPES, media_types
 from augserve_server.work import OverImages, OverSamples
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -36,10 +39,13 @@ class Served:
     pipeline: Pipeline
     revision: int
     loaded_at: datetime
+    finish: Finish | None = None
+    """What is left to do with the results, which are bytes; None: they are as the pipeline gives them."""
     signature: OutputSignature = field(init=False)
     over_images: OverImages = field(init=False, repr=False)
     _over_samples: Mapping[bool, OverSamples] = field(init=False, repr=False)
     _casts: dict[str, Served] = field(init=False, repr=False, default_factory=dict)
+    _in_bytes: list[Served | str] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         alone = self.pipeline.per_sample
@@ -56,6 +62,39 @@ class Served:
         if dtype not in self._casts:
             self._casts[dtype] = replace(self, pipeline=self.pipeline.giving(getattr(torch, dtype)))
         return self._casts[dtype]
+
+    def in_bytes(self) -> Served:
+        """The same with results of uint8, where the floats can be made of them later, as ``finish`` says.
+
+        Where they are uint8 as they are, itself; else one object, so that requests share batches. Raises NoFinish.
+        """
+        if self.signature.dtype == "uint8":
+            return self
+        if not self._in_bytes:
+            self._in_bytes.append(self._unfinished())
+        found = self._in_bytes[0]
+        if isinstance(found, str):
+            raise NoFinish(found)
+        return found
+
+    @property
+    def media_types(self) -> list[str]:
+        """What results can be written as, the default first; bytes that are not finished are no pictures."""
+        return media_types(self.signature) if self.finish is None else list(TENSOR_TYPES)
+
+    def _unfinished(self) -> Served | str:
+        """Or why there is none."""
+        try:
+            return replace(self, pipeline=self.pipeline.unfinished(), finish=finish_of(self.pipeline.finishing))
+        except (InvalidInput, NoFinish) as exc:
+            return str(exc)
+
+
+def finish_of(finishing: Finishing) -> Finish:
+    """What is left to do, as it is told to clients."""
+    dtype, result = (str(one).removeprefix("torch.") for one in (finishing.dtype, finishing.result))
+    numbers = {"scale": finishing.scale, "mean": finishing.mean, "std": finishing.std}
+    return Finish.model_validate({"dtype": dtype, **numbers, "result": result})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +207,7 @@ class Catalog:
         revision = before.revision + 1 if before else 1
         try:
             self._warm_up(pipeline)
-            return Served(path.stem, pipeline, revision, datetime.now(UTC))
+            return _served(path.stem, pipeline, revision)
         except Exception as exc:  # whatever it is, it is the file's: the server and its other pipelines go on
             logger.warning("pipeline %s failed on its first images", path.stem, exc_info=exc)
             raise InvalidPipeline([Problem(path.name, "", f"cannot run: {exc}")]) from exc
@@ -183,6 +222,13 @@ class Catalog:
         for name in before.entries.keys() - entries.keys():
             self._on_reload("removed")
             logger.info("pipeline file %s is gone", name)
+
+
+def _served(name: str, pipeline: Pipeline, revision: int) -> Served:
+    served = Served(name, pipeline, revision, datetime.now(UTC))
+    with suppress(NoFinish):
+        served.in_bytes()  # found out now, not while requests wait
+    return served
 
 
 def _is_pipeline_file(path: Path) -> bool:

@@ -16,6 +16,7 @@ from augserve.wire import (
     COUNT_HEADER,
     FAILED_HEADER,
     FINGERPRINT_HEADER,
+    FINISH_HEADER,
     FRAME_PART,
     IMAGE_MEDIA_TYPES,
     IMAGE_PART,
@@ -59,6 +60,11 @@ _RESULT_HEADERS: Final[Document] = {
     FINGERPRINT_HEADER: _header("sha256 of the canonical pipeline."),
     COUNT_HEADER: _header("Number of results: images times views.", "integer"),
     FAILED_HEADER: _header("Number of results that failed, where any did.", "integer"),
+    FINISH_HEADER: _header(
+        "JSON, where bytes were sent in place of floats (wire=uint8): {dtype, scale, mean, std, result}. A byte v of "
+        "channel c becomes (v * scale - mean[c]) / std[c], each step rounded to dtype, and the last value to result. "
+        "mean and std may have one value for all channels, or be null."
+    ),
     "Server-Timing": _header("Milliseconds in each stage; the size of the batch and why it closed."),
     "Vary": _header("Accept"),
 }
@@ -180,7 +186,7 @@ REPLAY: Final[Document] = {
             "headers": {
                 name: told
                 for name, told in _RESULT_HEADERS.items()
-                if name not in (SEED_HEADER, PIPELINE_HEADER, FINGERPRINT_HEADER)
+                if name not in (SEED_HEADER, PIPELINE_HEADER, FINGERPRINT_HEADER, FINISH_HEADER)
             },
             "content": {name: {"schema": _BINARY} for name in (SAFETENSORS, MULTIPART)},
         },

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 from torch import Tensor
@@ -24,6 +25,13 @@ def one(client: Client, path: Path, pixels: NDArray[np.uint8], picture: Picture,
     assert_type(client.augment("p", pixels, as_="numpy"), Array)
     assert_type(client.augment("p", picture, as_="torch"), Tensor)
     assert_type(client.augment("p", tensor, as_="bytes", media_type="image/png", quality=90), bytes)
+
+
+def in_bytes(client: Client, path: Path, sample: Sample, device: torch.device) -> None:
+    assert_type(client.augment("p", path, wire="uint8"), Array)
+    assert_type(client.augment("p", [path], wire="uint8", dtype="bfloat16"), Results[Array])
+    assert_type(client.augment("p", path, as_="torch", wire="uint8", device="cuda"), Tensor)
+    assert_type(client.augment("p", [sample], as_="torch", device=device), Results[Tensors])
 
 
 def several(client: Client, path: Path, paths: list[Path], tensors: tuple[Tensor, ...]) -> None:
@@ -103,6 +111,9 @@ def wrong(client: Client, path: Path) -> None:
     client.augment("p", path, as_="jax")  # type: ignore[call-overload]  # there is no such form
     client.augment("p", path, sed=1)  # type: ignore[call-overload]  # a misspelt option
     client.augment("p", path, quality=90)  # type: ignore[call-overload]  # for files only
+    client.augment("p", path, wire="int8")  # type: ignore[call-overload]  # it travels as uint8
+    client.augment("p", path, as_="bytes", wire="uint8")  # type: ignore[call-overload]  # for arrays and tensors only
+    client.augment("p", path, device="cuda")  # type: ignore[call-overload]  # for tensors only
     client.augment("p", path, dtype="int8")  # type: ignore[call-overload]  # not a float
     client.augment("p", 3)  # type: ignore[call-overload]  # no image
     client.augment("p", Clip(path), as_="bytes", params="yes")  # type: ignore[call-overload]  # not a bool

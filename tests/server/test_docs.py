@@ -28,13 +28,24 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "configs").symlink_to(ROOT / "configs")
     blocks = re.findall(r"^```sh\n(.*?)^```", SERVING, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with run_server() as live:
         for block in blocks:
             script = block.replace(ADDRESS, live.url).replace("curl ", "curl --fail --silent ")
-            subprocess.run(["bash", "-euc", script], cwd=folder, env=environment, check=True, capture_output=True)
+            done = subprocess.run(
+                ["bash", "-euc", script], cwd=folder, env=environment, check=True, capture_output=True
+            )
+            with (folder / "printed").open("ab") as printed:
+                printed.write(done.stdout)
     return folder
+
+
+def test_bytes_are_finished_to_the_floats(written: Path) -> None:
+    assert (written / "printed").read_text() == "True\n"
+    assert np.load(written / "bytes.npy").nbytes == 150_528
+    assert np.load(written / "floats.npy").nbytes == 602_112
+    assert "150,528 bytes then; it is 602,112 as float32" in SERVING
 
 
 def test_targets_come_back_beside_their_image(written: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
 
 def test_parameters_are_documented_with_their_ranges(document: dict[str, Any]) -> None:
     parameters = {p["name"]: p for p in document["paths"][AUGMENT]["post"]["parameters"]}
-    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", "params", TIMEOUT_MS_HEADER}
+    assert set(parameters) == {"pipeline", "seed", "views", "quality", "dtype", "params", "wire", TIMEOUT_MS_HEADER}
     seed = parameters["seed"]["schema"]["anyOf"][0]
     assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
     assert (parameters["views"]["schema"]["minimum"], parameters["views"]["schema"]["maximum"]) == (1, 64)
@@ -179,7 +179,7 @@ def test_a_full_queue_and_a_drain_are_as_documented(document: dict[str, Any]) ->
 def test_the_headers_of_an_answer_are_documented(client: httpx.Client, document: dict[str, Any]) -> None:
     described = set(document["paths"][AUGMENT]["post"]["responses"]["200"]["headers"])
     files = [("image", ("a.jpg", make_file())), ("image", ("b.jpg", b"no image"))]
-    response = client.post("/v1/augment/thumbnail", files=files)
+    response = client.post("/v1/augment/imagenet_train?wire=uint8", files=files)
     assert described <= {name.title() for name in response.headers}
     ours = {name.title() for name in response.headers if name.startswith("augserve-")}
     assert ours <= described

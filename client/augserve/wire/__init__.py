@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from augserve.wire.dtypes import Buffer, InvalidBody
+from augserve.wire.finish import Finish, FloatName, Wire
 from augserve.wire.metadata import Metadata
 from augserve.wire.multipart import (
     MAX_PARTS,
@@ -23,6 +24,7 @@ from augserve.wire.names import (
     DEFAULT_QUALITY,
     FAILED_HEADER,
     FINGERPRINT_HEADER,
+    FINISH_HEADER,
     FRAME_PART,
     IMAGE_MEDIA_TYPES,
     IMAGE_PART,
@@ -54,6 +56,7 @@ from augserve.wire.names import (
     TIMEOUT_MS_HEADER,
     TIMEOUT_MS_LIMIT,
     WEBP,
+    WIRE_QUERY,
 )
 from augserve.wire.npy import NPY_MAGIC, read_npy, write_npy_header
 from augserve.wire.problem import PROBLEM_TYPE_PREFIX, Problem
@@ -98,6 +101,7 @@ __all__ = [
     "DEFAULT_QUALITY",
     "FAILED_HEADER",
     "FINGERPRINT_HEADER",
+    "FINISH_HEADER",
     "FRAME_PART",
     "IMAGE_MEDIA_TYPES",
     "IMAGE_PART",
@@ -134,17 +138,21 @@ __all__ = [
     "TIMEOUT_MS_HEADER",
     "TIMEOUT_MS_LIMIT",
     "WEBP",
+    "WIRE_QUERY",
     "Archive",
     "BoxFormat",
     "Boxes",
     "Buffer",
     "ClampingMode",
+    "Finish",
+    "FloatName",
     "InvalidBody",
     "KeyPoints",
     "Metadata",
     "Part",
     "Problem",
     "RawTensor",
+    "Wire",
     "attachment",
     "boxes_type",
     "check_format",

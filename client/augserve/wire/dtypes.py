@@ -69,3 +69,9 @@ def check_size(dtype: str, shape: Sequence[int], data: memoryview) -> None:
 def widen(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
     """The float32 values of bfloat16 ``bits``: exact, for bfloat16 is the upper half of a float32."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def narrow(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """The bits of the nearest bfloat16 values, of two as near the even one; ``values`` have no NaN."""
+    bits = values.view(np.uint32)
+    return ((bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)

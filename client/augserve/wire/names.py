@@ -9,6 +9,7 @@ PIPELINE_HEADER: Final = "Augserve-Pipeline"
 FINGERPRINT_HEADER: Final = "Augserve-Fingerprint"
 COUNT_HEADER: Final = "Augserve-Count"
 FAILED_HEADER: Final = "Augserve-Failed"
+FINISH_HEADER: Final = "Augserve-Finish"
 INDEX_HEADER: Final = "Augserve-Index"
 REQUEST_ID_HEADER: Final = "Augserve-Request-Id"
 TIMEOUT_MS_HEADER: Final = "Augserve-Timeout-Ms"
@@ -29,6 +30,9 @@ TENSOR_MEDIA_TYPES: Final = (NPY, SAFETENSORS)
 REPLAY_PATH: Final = "/v1/replay"
 PARAMS_QUERY: Final = "params"
 """Whether results come with the record of what was done to them: ``true`` or ``false``."""
+
+WIRE_QUERY: Final = "wire"
+"""What results travel as: ``uint8``, with what is left to do in FINISH_HEADER; absent: as they are."""
 
 IMAGE_PART: Final = "image"
 """One image, in a form and in an answer in parts. Also the tensor of a result that has a safetensors file alone."""

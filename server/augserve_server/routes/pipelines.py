@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict
 
-from augserve_pipelines import InputRule, OutputSignature, Problem
+from augserve.wire import Finish, Wire
+from augserve_pipelines import InputRule, NoFinish, OutputSignature, Problem
 from augserve_server.catalog import Catalog, Served
-from augserve_server.negotiation import media_types
 from augserve_server.openapi import DESCRIBE, LIST
 
 SEEDS: Final = (
@@ -85,6 +85,10 @@ class Detail(Summary):
     """1 when first loaded, and one more for each change of the file."""
     loaded_at: datetime
     seeds: str
+    wire: list[Wire]
+    """What ``wire`` may be in the query of a request for results."""
+    finish: Finish | None
+    """What makes the results of the bytes that come with ``wire=uint8``; null where these are the results."""
 
 
 @router.get("/v1/pipelines", **LIST)
@@ -109,7 +113,15 @@ async def describe_pipeline(request: Request, name: Annotated[str, Path(descript
         revision=served.revision,
         loaded_at=served.loaded_at,
         seeds=SEEDS,
+        **_wire(served),
     )
+
+
+def _wire(served: Served) -> dict[str, Any]:
+    try:
+        return {"wire": ["uint8"], "finish": served.in_bytes().finish}
+    except NoFinish:
+        return {"wire": [], "finish": None}
 
 
 def _summary(served: Served) -> Summary:
@@ -118,5 +130,5 @@ def _summary(served: Served) -> Summary:
         description=served.pipeline.description,
         fingerprint=served.pipeline.fingerprint,
         output=Output.of(served.signature),
-        media_types=media_types(served.signature),
+        media_types=served.media_types,
     )

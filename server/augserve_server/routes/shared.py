@@ -34,6 +34,7 @@ REQUIREMENTS: Final[Mapping[str, str]] = {
     "quality": "an integer from 1 to 100",
     "dtype": "float16, bfloat16 or float32",
     "params": "true or false",
+    "wire": "uint8",
     "mode": "RGB or L",
     "orientation": "apply or ignore",
     "alpha": "drop or white",
