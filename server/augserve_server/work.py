@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from augserve_pipelines import Batch, Pipeline
 from augserve_pipelines.batch import Block
-from augserve_pipelines.deferred import Deferred, Loaded, Watcher
+from augserve_pipelines.deferred import Deferred, Loaded
 from augserve_pipelines.executor import load
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
@@ -41,11 +41,11 @@ class Work(Protocol):
         """Of the pipeline."""
 
     def run(
-        self, items: Sequence[Any], seeds: Sequence[int], device: torch.device, watcher: Watcher
+        self, items: Sequence[Any], seeds: Sequence[int], device: torch.device, nearly_done: Callable[[], None]
     ) -> Sequence[Result | Exception]:
         """The result of each item, in host memory, or why it has none. Raises InvalidInput where one cannot be run.
 
-        The watcher may be told of results before they are returned, and when the device has nothing more to begin.
+        ``nearly_done`` may be called when the device has nothing more to begin.
         """
 
 
@@ -64,14 +64,14 @@ class OverImages:
         items: Sequence[Tensor | Deferred],
         seeds: Sequence[int],
         device: torch.device,
-        watcher: Watcher,
+        nearly_done: Callable[[], None],
     ) -> list[Tensor | Exception]:
         tensors = [item for item in items if isinstance(item, Tensor)]
         if len(tensors) == len(items):
             return [*self._on_device(tensors, seeds, device)]
         images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
         if device.type == "cpu":
-            return self.pipeline.decode_and_run(images, seeds, watcher)
+            return self.pipeline.decode_and_run(images, seeds, nearly_done)
         found: list[Tensor | Exception] = load(images)
         good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
         results = self._on_device([*good.values()], [seeds[row] for row in good], device)
@@ -100,7 +100,7 @@ class OverSamples:
         items: Sequence[Mapping[str, Tensor]],
         seeds: Sequence[int],
         device: torch.device,
-        watcher: Watcher,
+        nearly_done: Callable[[], None],
     ) -> list[Augmented]:
         done = self.pipeline(items, seeds, device=device, records=self.records)
         records = done.records if self.records else [None] * len(items)
