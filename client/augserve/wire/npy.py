@@ -45,7 +45,7 @@ def write_npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
         raise ValueError("npy has no bfloat16; use float32, float16, or the safetensors format")
     buffer = BytesIO()
     descr = npy_format.dtype_to_descr(element_type(dtype).numpy)
-    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    header = {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
     npy_format.write_array_header_1_0(buffer, header)
     return buffer.getvalue()
 
