@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict
 
-from augserve_pipelines import InputRule, OutputSignature, Problem
+from augserve_pipelines import DecodeRule, InputRule, OutputSignature, Problem
 from augserve_server.catalog import Catalog, Served
 from augserve_server.negotiation import media_types
 from augserve_server.openapi import DESCRIBE, LIST
@@ -79,6 +79,7 @@ class Detail(Summary):
 
     parity: str
     input: InputRule
+    decode: DecodeRule
     yaml: str
     """The canonical form, with every default spelled out."""
     revision: int
@@ -105,6 +106,7 @@ async def describe_pipeline(request: Request, name: Annotated[str, Path(descript
         **dict(_summary(served)),
         parity=pipeline.parity,
         input=pipeline.input,
+        decode=pipeline.decode,
         yaml=pipeline.to_yaml(),
         revision=served.revision,
         loaded_at=served.loaded_at,
