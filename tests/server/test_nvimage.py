@@ -105,7 +105,8 @@ def test_each_image_of_a_batch_is_decoded_or_fails_alone(decoder: DeviceDecoder)
     jpeg, png = make_file("JPEG", (40, 50)), make_file("PNG", (30, 20))
     cut = make_file("JPEG", (60, 70))
     damaged = bytearray(jpeg)
-    damaged[len(jpeg) // 2 : len(jpeg) // 2 + 40] = b"\xff" * 40
+    tables = jpeg.index(b"\xff\xc4")
+    damaged[tables + 5 : tables + 21] = b"\xff" * 16  # more Huffman codes than there can be
     stray = jpeg[:-2] + b"\0\0\0" + jpeg[-2:]
     rgb = make_file("JPEG", (40, 50), keep_rgb=True)
     files = [jpeg, png, cut[: len(cut) // 2], bytes(damaged), stray, rgb, png[:-40]]
