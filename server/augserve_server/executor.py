@@ -1,4 +1,4 @@
-"""The device executor: runs pipelines in a thread of its own, and finds the sample that a batch failed for."""
+"""The device executor: runs pipelines in threads of its own, and finds the sample that a batch failed for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
 from augserve_pipelines.executor import single_threaded
+from augserve_pipelines.transfer import Transfer
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
+from augserve_server.place import Place
 from augserve_server.work import Augmented, OverImages, Result, Work
 
 Made = TypeVar("Made")
@@ -24,11 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class Executor:
-    """One device, one batch at a time. On the CPU the engine spreads a batch over its own threads."""
+    """One device, with ``lanes`` batches at a time. On the CPU the engine spreads a batch over its own threads."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, transfer: Transfer | None = None) -> None:
         self.device = device
-        self._thread = ThreadPoolExecutor(1, "augserve-device", single_threaded)
+        self._place = Place(device, transfer)
+        self.lanes = self._place.lanes
+        self._thread = ThreadPoolExecutor(self.lanes, "augserve-device", single_threaded)
 
     async def run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
         """The result of each item, in host memory, or why it has none."""
@@ -45,20 +49,21 @@ class Executor:
         alone = pipeline.per_sample
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
-                OverImages(form).run([image], [0], self.device)
+                OverImages(form).run([image], [0], self._place)
         except InvalidInput:
             return
 
     def close(self) -> None:
-        """Let the running batch finish, and end the thread."""
+        """Let the running batches finish, and end the threads."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._place.close()
 
     async def _in_thread(self, work: Callable[..., Made], *arguments: Any) -> Made:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _run(self, work: Work, items: Sequence[Any], seeds: Sequence[int]) -> list[Result | ServiceError]:
         try:
-            return list(work.run(items, seeds, self.device))
+            return list(work.run(items, seeds, self._place))
         except InvalidInput as exc:
             failure: ServiceError = ImageUnsuitable(str(exc))
         except Exception as exc:  # the batch's other samples, and the thread, must survive whatever one sample does

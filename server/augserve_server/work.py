@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-import torch
 from torch import Tensor
 
-from augserve_pipelines import Batch, Pipeline
-from augserve_pipelines.batch import Block
+from augserve_pipelines import Pipeline
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
+from augserve_server.place import Place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +37,7 @@ class Work(Protocol):
     def name(self) -> str:
         """Of the pipeline."""
 
-    def run(self, items: Sequence[Any], seeds: Sequence[int], device: torch.device) -> Sequence[Result]:
+    def run(self, items: Sequence[Any], seeds: Sequence[int], place: Place) -> Sequence[Result]:
         """The result of each item, in host memory. Raises InvalidInput where one cannot be run."""
 
 
@@ -52,9 +51,8 @@ class OverImages:
     def name(self) -> str:
         return self.pipeline.name
 
-    def run(self, items: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> list[Tensor]:
-        batch = self.pipeline(items, seeds, device=device)
-        return list(Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks]))
+    def run(self, items: Sequence[Tensor], seeds: Sequence[int], place: Place) -> Sequence[Tensor]:
+        return place.run(self.pipeline, items, seeds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +66,8 @@ class OverSamples:
     def name(self) -> str:
         return self.pipeline.name
 
-    def run(self, items: Sequence[Mapping[str, Tensor]], seeds: Sequence[int], device: torch.device) -> list[Augmented]:
-        done = self.pipeline(items, seeds, device=device, records=self.records)
+    def run(self, items: Sequence[Mapping[str, Tensor]], seeds: Sequence[int], place: Place) -> list[Augmented]:
+        done = self.pipeline(items, seeds, device=place.device, records=self.records)
         records = done.records if self.records else [None] * len(items)
         return [Augmented(in_host_memory(leaves), record) for leaves, record in zip(done, records, strict=True)]
 
