@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from augserve_pipelines import executor
 from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.frames import is_interleaved
+from augserve_pipelines.plan import Plan
 from augserve_pipelines.slabs import Layout, PageableMemory, PinnedMemory, SlabPool, lay_out
 from augserve_pipelines.streams import CudaStreams, NoStreams, Streams
 
@@ -57,7 +60,7 @@ class Transfer:
         self._streams: Streams = CudaStreams(device) if on_cuda else NoStreams(device)
         self._slots = threading.BoundedSemaphore(IN_FLIGHT)
         self._budget = Budget(limits.device)
-        self._idle = Idle(limits.idle_s, self.trim)
+        self._idle = Idle(limits.idle_s, self._trim_when_idle)
 
     def run(self, pipeline: Runs, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
         """The result of each image, in host memory.
@@ -66,38 +69,48 @@ class Transfer:
         the device and complete. More of them than the device may hold at a time go in pieces. Waits for its turn, and
         for its results. Raises what the pipeline raises.
         """
-        results: list[Tensor] = []
-        for rows in pieces([image.nbytes for image in images], self.limits.device):
-            results += self._run(pipeline, Packed.of(images[rows], self.device), seeds[rows])
-        return results
+        return self._in_pieces(lambda rows, views: pipeline(views, seeds[rows]), images)
+
+    def run_plan(self, plan: Plan, images: Sequence[Tensor]) -> list[Tensor]:
+        """The same by a plan that was drawn for the images before."""
+        return self._in_pieces(lambda rows, views: executor.run(_part(plan, rows), views), images)
 
     def trim(self) -> None:
         """Give back the memory that no batch and no result has."""
         self.slabs.trim()
         self._streams.trim()
 
+    def _trim_when_idle(self) -> None:
+        self.trim()
+        if self.slabs.held:  # by results that somebody is slow to take
+            self._idle.used()
+
     def close(self) -> None:
         """Give back what is free; no batch may run any more."""
         self._idle.cancel()
         self.trim()
 
-    def _run(self, pipeline: Runs, packed: Packed, seeds: Sequence[int]) -> list[Tensor]:
+    def _in_pieces(self, compute: Callable[[slice, list[Tensor]], Batch], images: Sequence[Tensor]) -> list[Tensor]:
+        results: list[Tensor] = []
+        for rows in pieces([image.nbytes for image in images], self.limits.device):
+            results += self._run(partial(compute, rows), Packed.of(images[rows], self.device))
+        return results
+
+    def _run(self, compute: Callable[[list[Tensor]], Batch], packed: Packed) -> list[Tensor]:
         with self._slots, self._budget.taken(packed.layout.size):
             try:
-                return self._through(pipeline, packed, seeds)
+                return self._through(compute, packed)
             except BaseException:
                 self._streams.settle()  # what is still copied may be lent again from here on
                 raise
             finally:
                 self._idle.used()
 
-    def _through(self, pipeline: Runs, packed: Packed, seeds: Sequence[int]) -> list[Tensor]:
+    def _through(self, compute: Callable[[list[Tensor]], Batch], packed: Packed) -> list[Tensor]:
         host = packed.written(self.slabs.lend(packed.layout.size))
         there = self._streams.upload(host)
         with self._streams.computing():
-            blocks = [
-                Block(block.rows, block.data.contiguous()) for block in pipeline(packed.views(there), seeds).blocks
-            ]
+            blocks = [Block(block.rows, block.data.contiguous()) for block in compute(packed.views(there)).blocks]
             results = [Block(block.rows, self._room(block.data)) for block in blocks]
             self._streams.download([(block.data, room.data) for block, room in zip(blocks, results, strict=True)])
         return list(Batch(results))
@@ -133,6 +146,10 @@ class Packed:
             image if _is_there(image, self.device) else _view(slab[start : start + image.nbytes], image)
             for image, start in zip(self.images, self.layout.offsets, strict=True)
         ]
+
+
+def _part(plan: Plan, rows: slice) -> Plan:
+    return Plan(tuple(op[rows] for op in plan.ops), plan.inputs[rows], plan.outputs[rows])
 
 
 def _is_there(image: Tensor, device: torch.device) -> bool:

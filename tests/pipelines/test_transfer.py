@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from augserve_pipelines import Batch, InvalidInput, Pipeline
+from augserve_pipelines import Batch, Frames, InvalidInput, Pipeline
 from augserve_pipelines import transforms as T
 from augserve_pipelines.frames import is_interleaved
 from augserve_pipelines.slabs import PageableMemory, SlabPool
@@ -76,6 +76,14 @@ def test_more_than_the_device_holds_goes_in_pieces() -> None:
     results = make_transfer(device=70_000).run(run, images, range(5))
     assert seen == [2, 2, 1]
     assert all(torch.equal(*pair) for pair in zip(results, pipeline(images, range(5)), strict=True))
+
+
+def test_a_plan_that_was_drawn_before_runs_too() -> None:
+    pipeline = Pipeline([T.RandomResizedCrop(32), T.RandomApply([T.GaussianBlur(3)]), T.RandomHorizontalFlip()])
+    images = make_images(9)
+    plan = pipeline.plan(Frames.of(images), range(9))
+    results = make_transfer(device=200_000).run_plan(plan, images)
+    assert all(torch.equal(*pair) for pair in zip(results, pipeline(images, range(9)), strict=True))
 
 
 def test_pieces_are_neighbours_and_hold_one_at_least() -> None:
@@ -199,5 +207,11 @@ def test_an_idle_transfer_gives_its_memory_back() -> None:
 
     transfer = Transfer(CPU, TransferLimits(64 * MIB, 64 * MIB, idle_s=0.01))
     transfer.slabs = SlabPool(64 * MIB, Watched())
-    transfer.run(Pipeline([T.CenterCrop(8)]), make_images(2), range(2))
+    pipeline, images = Pipeline([T.CenterCrop(8)]), make_images(2)
+    results = transfer.run(pipeline, images, range(2))
+    assert freed.wait(10)  # what the images lay in
+    freed.clear()
+    assert transfer.slabs.held
+    del results
     assert freed.wait(10)
+    assert not transfer.slabs.held
