@@ -81,7 +81,7 @@ class Batcher:
     """Work-conserving: an idle device gets what there is at once (unless told to wait), a busy one collects.
 
     Each work has its own queue; the queues take turns. Used from the event loop only; ``run`` is the task that
-    feeds the device, as many of them as it takes batches at a time, and whoever starts them cancels them.
+    feeds the device, and whoever starts it cancels it.
     """
 
     def __init__(self, executor: Runs, limits: BatchLimits, metrics: Metrics) -> None:

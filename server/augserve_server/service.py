@@ -56,8 +56,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Feed the device and watch the folder; on the way out, stop both and end the threads."""
-        for lane in range(self.executor.lanes):
-            self._start(f"batcher-{lane + 1}" if lane else "batcher", self._batcher.run())
+        self._start("batcher", self._batcher.run())
         if self.settings.reload:
             self._start("reload", self.catalog.watch())
         try:
@@ -95,8 +94,8 @@ class Service:
 
     def broken(self) -> list[str]:
         """Why the process should be restarted; empty while it is alive."""
-        stopped = any(task.done() for name, task in self._tasks.items() if name.startswith("batcher"))
-        return ["the batcher has stopped"] if stopped else []
+        batcher = self._tasks.get("batcher")
+        return ["the batcher has stopped"] if batcher is not None and batcher.done() else []
 
     def unready(self) -> list[str]:
         """Why the service should be given no work now; empty while it is ready."""
