@@ -18,6 +18,7 @@ from torch import Tensor
 
 from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.deferred import Deferred, Nobody, Watcher
 from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.finishing import Finishing, cast_of_floats, parts
@@ -62,6 +63,7 @@ class Pipeline:
         name: what to call it.
         description: one line for people.
         input: how encoded images become pixels, for those who decode for the pipeline.
+        decode: what a decoder may do for speed where it changes pixels, likewise.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Pipeline:
         name: str = "",
         description: str = "",
         input: InputRule | None = None,  # the key's name in YAML
+        decode: DecodeRule | None = None,
     ) -> None:
         if parity not in ("torchvision", "pillow"):
             raise ValueError(f"parity is {parity!r}; allowed: 'torchvision', 'pillow'")
@@ -80,6 +83,7 @@ class Pipeline:
         self.name = name
         self.description = description
         self.input = InputRule() if input is None else input
+        self.decode = DecodeRule() if decode is None else decode
         alone = list(itertools.takewhile(lambda step: not is_batched(step), self.transforms))
         self._alone = Compose(alone) if alone else Identity()
         self._together = Compose(self.transforms[len(alone) :]) if len(alone) < len(self.transforms) else None
@@ -95,7 +99,12 @@ class Pipeline:
         """
         found = definition.load(path)
         return cls(
-            found.transforms, parity=found.parity, name=found.name, description=found.description, input=found.input
+            found.transforms,
+            parity=found.parity,
+            name=found.name,
+            description=found.description,
+            input=found.input,
+            decode=found.decode,
         )
 
     @classmethod
@@ -362,11 +371,11 @@ class Pipeline:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the canonical form: equal for pipelines that give equal results."""
-        return canonical.fingerprint(self.parity, self.input, self.transforms)
+        return canonical.fingerprint(self.parity, self.input, self.transforms, self.decode)
 
     def to_yaml(self) -> str:
         """The canonical YAML, every default spelled out."""
-        return canonical.to_yaml(self.description, self.parity, self.input, self.transforms)
+        return canonical.to_yaml(self.description, self.parity, self.input, self.transforms, self.decode)
 
     def signature(self) -> OutputSignature:
         """What comes out for photographs, found by drawing for several sizes under many seeds.
