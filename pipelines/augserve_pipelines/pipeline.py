@@ -32,6 +32,7 @@ from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.refusals import explained
 from augserve_pipelines.samples import Sample, frames_of
+from augserve_pipelines.scaled import at_factors, largest_factors
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
 from augserve_pipelines.transforms.base import Transform, is_batched
 from augserve_pipelines.transforms.containers import Compose, Identity, drawn_in_order
@@ -218,7 +219,10 @@ class Pipeline:
         """
         _check_seeds(images, seeds)
         frames = Frames.decoded([image.shape for image in images])
-        return executor.run_deferred(self.plan(frames, seeds), images, watcher or Nobody())
+        plan = self.plan(frames, seeds)
+        if self.decode.scale == "dct":
+            plan, images = _decoded_smaller(plan, images)
+        return executor.run_deferred(plan, images, watcher or Nobody())
 
     @property
     def batched(self) -> bool:
@@ -391,6 +395,16 @@ class Pipeline:
             height=_same(outputs.heights),
             width=_same(outputs.widths),
         )
+
+
+def _decoded_smaller(plan: Plan, images: Sequence[Deferred]) -> tuple[Plan, list[Deferred]]:
+    """The plan for images decoded as small as each may be, and those; one that is given several times stays one."""
+    most, mirrored = np.array([image.most_factor for image in images]), np.array([image.mirrored for image in images])
+    factors = largest_factors(plan, most, mirrored.reshape(-1, 2))
+    kept = {(id(image), factor): image for image, factor in zip(images, factors.tolist(), strict=True)}
+    smaller = {key: image.at(key[1]) if key[1] > 1 else image for key, image in kept.items()}
+    found = [smaller[id(image), factor] for image, factor in zip(images, factors.tolist(), strict=True)]
+    return at_factors(plan, factors, mirrored.reshape(-1, 2)), found
 
 
 def _checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:

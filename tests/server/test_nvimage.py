@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from augserve_pipelines import DecodeRule, InputRule
+from augserve_pipelines import DecodeRule, InputRule, Pipeline
+from augserve_pipelines import transforms as T
 from augserve_pipelines.frames import is_interleaved
+from augserve_pipelines.transfer import Transfer
 from augserve_server.codecs import Way, decode, peek
-from augserve_server.decoding import Encoded
+from augserve_server.decoding import Decoder, Encoded, Unwanted
 from augserve_server.errors import ImageCorrupt, ImageTruncated
 from augserve_server.headers import JpegHeader
+from augserve_server.metrics import Metrics
 from augserve_server.nvimage import DeviceDecoder, Window, has_nvimagecodec, stored_window, takes
 from augserve_server.pixels import turn
+from augserve_server.place import Place
 from factories import SIZES, make_file, make_pixels
 
 FAST, EXACT, RGB, L = DecodeRule(jpeg="fast"), DecodeRule(), InputRule(), InputRule(mode="L")
@@ -128,3 +132,19 @@ def test_the_cpu_decodes_exactly_where_that_is_asked_for(decoder: DeviceDecoder)
     (found,) = decoder.decode([encoded(data)], RGB, EXACT, [(1, 2, 30, 40)])
     exact = torch.from_numpy(decode(data, peek(data), RGB)).permute(2, 0, 1)
     assert torch.equal(found, exact[:, 1:31, 2:42])  # type: ignore[arg-type]  # it is a tensor
+
+
+def test_a_batch_is_decoded_where_its_pipeline_lets_it(decoder: DeviceDecoder) -> None:
+    place, later = Place(CPU, Transfer(CPU)), Decoder(1, Metrics())
+    pipeline = Pipeline([T.CenterCrop(8)], decode=FAST)
+    jpeg, cut, cmyk = make_file("JPEG", (40, 50)), make_file("JPEG", (60, 70)), make_file("JPEG", (20, 30), "CMYK")
+    images = [encoded(jpeg), encoded(cut[: len(cut) // 2]), encoded(cmyk), encoded(jpeg)]
+    wanted = [later.later(image, RGB, FAST, lambda i=i: i < 3) for i, image in enumerate(images)]
+    first, second, third, fourth, again = place.load(pipeline, [*wanted, wanted[0]])
+    assert torch.equal(first, by_libjpeg(jpeg))
+    assert isinstance(second, ImageTruncated)
+    assert torch.equal(third, by_libjpeg(cmyk))
+    assert isinstance(fourth, Unwanted)
+    assert again is first
+    place.close()
+    later.close()

@@ -9,12 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from augserve_pipelines import Frames, InputRule, Pipeline, executor
+from augserve_pipelines import DecodeRule, Frames, InputRule, Pipeline, executor
 from augserve_pipelines import transforms as T
+from augserve_pipelines.deferred import Nobody
 from augserve_pipelines.scaled import at_factors, largest_factors, scaled_side
 from augserve_server.codecs import EXACT, Way, decode, most_factor, peek
+from augserve_server.decoding import Decoder, Encoded
 from augserve_server.errors import ImageCorrupt, ImageTruncated
+from augserve_server.metrics import Metrics
 from augserve_server.pixels import mirrors
+from augserve_server.place import Place
+from augserve_server.work import OverImages
 from factories import SIZES, make_file, photograph_path
 
 RULE = InputRule()
@@ -123,3 +128,28 @@ def test_results_of_photographs_are_close_to_those_of_full_decoding(
         found += [decibels(*pair) for factor, pair in zip(factors, pairs, strict=True) if factor > 1]
     assert len(found) > 10
     assert (min(found) >= least, float(np.median(found)) >= median) == (True, True), (min(found), np.median(found))
+
+
+@pytest.mark.parametrize(
+    "rule", [DecodeRule(jpeg="fast"), DecodeRule(scale="dct"), DecodeRule(jpeg="fast", scale="dct")]
+)
+def test_images_are_decoded_as_their_pipeline_allows(rule: DecodeRule) -> None:
+    pipeline = Pipeline([T.RandomResizedCrop(48), T.RandomHorizontalFlip()], decode=rule)
+    files = [*FILES.values(), make_file("PNG", (300, 400)), make_file("JPEG", (301, 403), orientation=6)]
+    decoder = Decoder(1, Metrics())
+    images = [decoder.later(Encoded(data, peek(data)), RULE, rule, lambda: True) for data in files]
+    later = [image for image in images if image is not None for _ in range(3)]
+    results = OverImages(pipeline).run(later, range(len(later)), Place(torch.device("cpu")), Nobody())
+    decoder.close()
+    plan = pipeline.plan(Frames.decoded([image.shape for image in later]), range(len(later)))
+    factors = np.ones(len(later), np.int64)
+    mirrored = np.array([image.mirrored for image in later])
+    if rule.scale == "dct":
+        factors = largest_factors(plan, np.array([image.most_factor for image in later]), mirrored)
+        assert set(factors.tolist()) >= {2, 4}
+    pixels = [
+        read(image.image.data, Way(rule.jpeg, factor)) for image, factor in zip(later, factors.tolist(), strict=True)
+    ]
+    expected = executor.run(at_factors(plan, factors, mirrored), pixels)
+    assert len(results) == len(later) == 30  # what has no orientation in its header is decoded before
+    assert all(torch.equal(*pair) for pair in zip(results, expected, strict=True))
