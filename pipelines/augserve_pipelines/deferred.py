@@ -12,7 +12,7 @@ from torch import Tensor
 
 from augserve_pipelines.errors import InvalidInput
 
-__all__ = ["Deferred", "Loaded", "Nobody", "Once", "Watcher", "once_each", "pieces"]
+__all__ = ["Deferred", "Loaded", "Once", "once_each", "pieces"]
 
 
 class Deferred(Protocol):
@@ -35,26 +35,6 @@ class Deferred(Protocol):
 
     def load(self) -> Tensor:
         """The image ``[C, H, W]``, uint8, laid pixel by pixel as decoders do. Raises what is wrong with it."""
-
-
-class Watcher(Protocol):
-    """Who is told how far a run is, by the threads that do it."""
-
-    def done(self, first: int, results: Sequence[Tensor | Exception]) -> None:
-        """These samples are done, the first of them and its neighbours."""
-
-    def nearly_done(self) -> None:
-        """The last samples are begun, and a thread has nothing more to do."""
-
-
-class Nobody:
-    """Who is told nothing."""
-
-    def done(self, first: int, results: Sequence[Tensor | Exception]) -> None:
-        pass
-
-    def nearly_done(self) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

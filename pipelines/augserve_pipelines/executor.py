@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
-from augserve_pipelines.deferred import Deferred, Watcher, once_each, pieces
+from augserve_pipelines.deferred import Deferred, once_each, pieces
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.launching import interpreting
 from augserve_pipelines.memory import RESULTS
@@ -56,27 +56,28 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     return result.batch
 
 
-def run_deferred(plan: Plan, images: Sequence[Deferred], watcher: Watcher) -> list[Tensor | Exception]:
+def run_deferred(
+    plan: Plan, images: Sequence[Deferred], nearly_done: Callable[[], None] | None = None
+) -> list[Tensor | Exception]:
     """Run a plan over images on the CPU that one thread decodes and takes through it while they are hot.
 
-    An image that cannot be decoded fails alone: its error stands in place of its result. The watcher is told of both.
+    An image that cannot be decoded fails alone: its error stands in place of its result. ``nearly_done`` is called by
+    the thread that takes the last of them, when others have nothing more to do.
     """
     result, sources = Result(plan.outputs, torch.device("cpu")), once_each(images)
-    results: list[Tensor | Exception] = list(result.batch)
+    failures: dict[int, Exception] = {}
 
     def work(rows: slice) -> None:
-        found = [source.take() for source in sources[rows]]
-        good = [row for row, one in enumerate(found, rows.start) if isinstance(one, Tensor)]
-        if good:
-            where = rows if len(good) == len(found) else np.array(good)
-            _run_rows(plan, [one for one in found if isinstance(one, Tensor)], where, result)
-        for row, one in enumerate(found, rows.start):
-            if isinstance(one, Exception):
-                results[row] = one
-        watcher.done(rows.start, results[rows])
+        found = dict(enumerate((source.take() for source in sources[rows]), rows.start))
+        failures.update({row: one for row, one in found.items() if isinstance(one, Exception)})
+        good = {row: one for row, one in found.items() if isinstance(one, Tensor)}
+        if len(good) == len(found):
+            _run_rows(plan, list(good.values()), rows, result)
+        elif good:
+            _run_rows(plan, list(good.values()), np.array([*good]), result)
 
-    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)), watcher.nearly_done)
-    return results
+    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)), nearly_done)
+    return [failures[row] if row in failures else result.batch[row] for row in range(len(images))]
 
 
 def load(images: Sequence[Deferred]) -> list[Tensor | Exception]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +19,7 @@ from torch import Tensor
 from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
 from augserve_pipelines.decode_rule import DecodeRule
-from augserve_pipelines.deferred import Deferred, Nobody, Watcher
+from augserve_pipelines.deferred import Deferred
 from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.finishing import Finishing, cast_of_floats, parts
 from augserve_pipelines.frames import Frames
@@ -199,7 +199,7 @@ class Pipeline:
         return batch
 
     def decode_and_run(
-        self, images: Sequence[Deferred], seeds: Sequence[int], watcher: Watcher | None = None
+        self, images: Sequence[Deferred], seeds: Sequence[int], nearly_done: Callable[[], None] | None = None
     ) -> list[Tensor | Exception]:
         """Run the pipeline on the CPU over images that are decoded on the way, by the thread that transforms them.
 
@@ -209,7 +209,7 @@ class Pipeline:
         Args:
             images: what is known of each, and how to get it.
             seeds: a seed for each.
-            watcher: who is told of each result when it is there, by other threads.
+            nearly_done: called, in another thread, when the last of them is begun: the time for more work.
 
         Returns:
             The result of each ``[C, h, w]``, or what its ``load`` raised.
@@ -222,7 +222,7 @@ class Pipeline:
         plan = self.plan(frames, seeds)
         if self.decode.scale == "dct":
             plan, images = _decoded_smaller(plan, images)
-        return executor.run_deferred(plan, images, watcher or Nobody())
+        return executor.run_deferred(plan, images, nearly_done)
 
     @property
     def batched(self) -> bool:

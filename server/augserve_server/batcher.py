@@ -16,7 +16,6 @@ from torch import Tensor
 from augserve.wire import IMAGE_PART
 from augserve_server.decoding import Decoded, Later
 from augserve_server.errors import ServiceError
-from augserve_server.executor import Progress
 from augserve_server.metrics import Metrics
 from augserve_server.work import Result, Work
 
@@ -80,9 +79,9 @@ class Runs(Protocol):
     """What computes a batch: the device executor."""
 
     async def run(
-        self, work: Work, items: Sequence[Decoded], seeds: Sequence[int], progress: Progress
+        self, work: Work, items: Sequence[Decoded], seeds: Sequence[int], nearly_done: Callable[[], None]
     ) -> list[Result | ServiceError]:
-        """One result, or the error of that sample alone, for each item. Some may be told of before."""
+        """One result, or the error of that sample alone, for each item. ``nearly_done``: another batch could begin."""
 
 
 class Batcher:
@@ -163,42 +162,22 @@ class Batcher:
 
     async def _compute(self, work: Work, samples: Sequence[_Sample], close: Close) -> None:
         self._metrics.batch(work.name, len(samples), close)
-        batch = _Running(samples, close, self._metrics, self._end_nears)
+        began = perf_counter()
         items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
         try:
-            batch.done(0, await self._executor.run(work, items, seeds, batch))
+            results = await self._executor.run(work, items, seeds, self._end_nears)
         finally:
             self._running -= 1
             self._changed.set()
-
-
-class _Running:
-    """A batch on the device: its samples are answered as they get done."""
-
-    def __init__(
-        self, samples: Sequence[_Sample], close: Close, metrics: Metrics, nearly_done: Callable[[], None]
-    ) -> None:
-        self.nearly_done = nearly_done
-        self._waiting = dict(enumerate(samples))
-        self._size = len(samples)
-        self._close = close
-        self._metrics = metrics
-        self._began = perf_counter()
-
-    def done(self, first: int, results: Sequence[Result | ServiceError]) -> None:
-        """These samples are done, if that was not told before."""
-        run_s = perf_counter() - self._began
-        for row, result in enumerate(results, first):
-            sample = self._waiting.pop(row, None)
-            if sample is None:
-                continue
+        run_s = perf_counter() - began
+        for sample, result in zip(samples, results, strict=True):
             if sample.outcome.done():
                 self._metrics.wasted("run", sample.pixels)
             elif isinstance(result, ServiceError):
                 sample.outcome.set_result(result)
             else:
-                queued_s = self._began - sample.submitted
-                sample.outcome.set_result(Ran(result, self._size, self._close, queued_s, run_s))
+                queued_s = began - sample.submitted
+                sample.outcome.set_result(Ran(result, len(samples), close, queued_s, run_s))
 
 
 class _Queue:

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
-from augserve_pipelines.deferred import Nobody, Watcher
 from augserve_pipelines.executor import single_threaded
 from augserve_pipelines.transfer import Transfer
 from augserve_server.decoding import Unwanted
@@ -25,16 +25,6 @@ Made = TypeVar("Made")
 WARM_UP_SIDE = 256
 
 logger = logging.getLogger(__name__)
-
-
-class Progress(Protocol):
-    """Who is told on the event loop how far a batch is."""
-
-    def done(self, first: int, results: Sequence[Result | ServiceError]) -> None:
-        """Neighbouring samples are done, from this one on."""
-
-    def nearly_done(self) -> None:
-        """Another batch could begin."""
 
 
 THREADS: Final = 2
@@ -50,10 +40,14 @@ class Executor:
         self._threads = ThreadPoolExecutor(THREADS, "augserve-device", single_threaded)
 
     async def run(
-        self, work: Work, items: Sequence[Any], seeds: Sequence[int], progress: Progress
+        self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]
     ) -> list[Result | ServiceError]:
-        """The result of each item, in host memory, or why it has none; some are told before, on the event loop."""
-        return await self._in_thread(self._run, work, items, seeds, _Relay(progress, work))
+        """The result of each item, in host memory, or why it has none.
+
+        ``nearly_done`` is called on the event loop when the device could begin another batch, if not before the end.
+        """
+        tell = partial(asyncio.get_running_loop().call_soon_threadsafe, nearly_done)
+        return await self._in_thread(self._run, work, items, seeds, tell)
 
     async def mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
         """What the steps of a pipeline that act on a whole batch make of these results. Raises ImageUnsuitable."""
@@ -66,7 +60,7 @@ class Executor:
         alone = pipeline.per_sample
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
-                OverImages(form).run([image], [0], self._place, Nobody())
+                OverImages(form).run([image], [0], self._place, _nobody)
         except InvalidInput:
             return
 
@@ -79,10 +73,10 @@ class Executor:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _run(
-        self, work: Work, items: Sequence[Any], seeds: Sequence[int], watcher: Watcher
+        self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]
     ) -> list[Result | ServiceError]:
         try:
-            return [_as_ours(work, one) for one in work.run(items, seeds, self._place, watcher)]
+            return [_as_ours(work, one) for one in work.run(items, seeds, self._place, nearly_done)]
         except InvalidInput as exc:
             failure: ServiceError = ImageUnsuitable(str(exc))
         except Exception as exc:  # the batch's other samples, and the thread, must survive whatever one sample does
@@ -90,7 +84,7 @@ class Executor:
             failure = InternalError()
         if len(items) == 1:
             return [failure]
-        return [self._run(work, [item], [seed], Nobody())[0] for item, seed in zip(items, seeds, strict=True)]
+        return [self._run(work, [item], [seed], _nobody)[0] for item, seed in zip(items, seeds, strict=True)]
 
     def _mix(self, pipeline: Pipeline, results: Sequence[Augmented], seed: int) -> list[Augmented]:
         try:
@@ -100,19 +94,8 @@ class Executor:
         return [replace(result, leaves=leaves) for result, leaves in zip(results, mixed, strict=True)]
 
 
-class _Relay:
-    """Tells what the device's threads say on the event loop, in our words."""
-
-    def __init__(self, progress: Progress, work: Work) -> None:
-        self._tell = asyncio.get_running_loop().call_soon_threadsafe
-        self._progress = progress
-        self._work = work
-
-    def done(self, first: int, results: Sequence[Result | Exception]) -> None:
-        self._tell(self._progress.done, first, [_as_ours(self._work, result) for result in results])
-
-    def nearly_done(self) -> None:
-        self._tell(self._progress.nearly_done)
+def _nobody() -> None:
+    """There is nobody to tell."""
 
 
 def _as_ours(work: Work, result: Result | Exception) -> Result | ServiceError:

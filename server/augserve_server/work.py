@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from torch import Tensor
 
 from augserve_pipelines import Pipeline
-from augserve_pipelines.deferred import Deferred, Loaded, Watcher
+from augserve_pipelines.deferred import Deferred, Loaded
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
 
@@ -41,11 +41,11 @@ class Work(Protocol):
         """Of the pipeline."""
 
     def run(
-        self, items: Sequence[Any], seeds: Sequence[int], place: Place, watcher: Watcher
+        self, items: Sequence[Any], seeds: Sequence[int], place: Place, nearly_done: Callable[[], None]
     ) -> Sequence[Result | Exception]:
         """The result of each item, in host memory, or why it has none. Raises InvalidInput where one cannot be run.
 
-        The watcher may be told of results before they are returned, and when the device has nothing more to begin.
+        ``nearly_done`` may be called when the device has nothing more to begin.
         """
 
 
@@ -64,14 +64,14 @@ class OverImages:
         items: Sequence[Tensor | Deferred],
         seeds: Sequence[int],
         place: Place,
-        watcher: Watcher,
+        nearly_done: Callable[[], None],
     ) -> list[Tensor | Exception]:
         tensors = [item for item in items if isinstance(item, Tensor)]
         if len(tensors) == len(items):
             return [*place.run(self.pipeline, tensors, seeds)]
         images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
         if place.device.type == "cpu":
-            return self.pipeline.decode_and_run(images, seeds, watcher)
+            return self.pipeline.decode_and_run(images, seeds, nearly_done)
         found = place.load(self.pipeline, images)
         good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
         results = place.run(self.pipeline, [*good.values()], [seeds[row] for row in good])
@@ -96,7 +96,7 @@ class OverSamples:
         items: Sequence[Mapping[str, Tensor]],
         seeds: Sequence[int],
         place: Place,
-        watcher: Watcher,
+        nearly_done: Callable[[], None],
     ) -> list[Augmented]:
         done = self.pipeline(items, seeds, device=place.device, records=self.records)
         records = done.records if self.records else [None] * len(items)

@@ -14,7 +14,6 @@ from augserve_pipelines import Pipeline
 from augserve_pipelines.transforms import Identity
 from augserve_server.batcher import LEAST_OVERLAP, Batcher, BatchLimits, Outcome, Ran
 from augserve_server.errors import ImageUnsuitable, ServiceError
-from augserve_server.executor import Progress
 from augserve_server.metrics import Metrics
 from augserve_server.work import OverImages, Work
 
@@ -30,14 +29,12 @@ class Device:
         self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
         self.refused: set[int] = set()
         self.end_nears: Callable[[], None] = int
-        self.tell: Callable[[int, Sequence[Tensor]], None] = lambda first, results: None
 
     async def run(
-        self, work: Work, images: Sequence[Tensor], seeds: Sequence[int], progress: Progress
+        self, work: Work, images: Sequence[Tensor], seeds: Sequence[int], nearly_done: Callable[[], None]
     ) -> list[Tensor | ServiceError]:
         self.batches.append((work.name, list(seeds)))
-        self.end_nears = progress.nearly_done
-        self.tell = progress.done
+        self.end_nears = nearly_done
         done = asyncio.Event()
         self.waiting.put_nowait(done)
         await done.wait()
@@ -128,23 +125,6 @@ async def test_while_a_batch_ends_another_of_some_size_begins() -> None:
         first.set()
         await s.device.finish()
         assert [ran.batch_size for ran in await s.results(outcomes)] == [1, *[LEAST_OVERLAP] * (2 * LEAST_OVERLAP)]
-
-
-@in_loop
-async def test_a_sample_is_answered_when_it_is_done() -> None:
-    async with scene() as s:
-        outcomes = s.submit(1)
-        end = await s.device.waiting.get()
-        outcomes += s.submit(2, 3, 4)
-        end.set()
-        end = await s.device.waiting.get()
-        s.device.tell(1, [torch.zeros(1)])
-        await outcomes[2]
-        assert [outcome.done() for outcome in outcomes] == [True, False, True, False]
-        end.set()
-        results = await s.results(outcomes)
-        assert [len(ran.result) for ran in results] == [3, 3, 1, 3]
-        assert s.metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "run"}) is None
 
 
 @in_loop

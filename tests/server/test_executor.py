@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,16 +16,6 @@ from augserve_server.errors import ImageUnsuitable
 from augserve_server.executor import THREADS, Executor, choose_device
 from augserve_server.work import OverImages
 from factories import make_image, make_images
-
-
-class Unheard:
-    """Is told how far a batch is, and does nothing."""
-
-    def done(self, first: int, results: Sequence[object]) -> None:
-        pass
-
-    def nearly_done(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -42,7 +32,7 @@ def served(*transforms: torch.nn.Module) -> OverImages:
 def test_results_are_the_pipelines_own_in_order(executor: Executor) -> None:
     pipeline = served(RandomResizedCrop(32), RandomHorizontalFlip())
     images, seeds = make_images(12), range(12)
-    results = asyncio.run(executor.run(pipeline, images, seeds, Unheard()))
+    results = asyncio.run(executor.run(pipeline, images, seeds, int))
     expected = pipeline.pipeline(images, seeds)
     for result, one in zip(results, expected, strict=True):
         assert isinstance(result, torch.Tensor)
@@ -52,7 +42,7 @@ def test_results_are_the_pipelines_own_in_order(executor: Executor) -> None:
 def test_an_image_that_the_pipeline_refuses_fails_alone(executor: Executor) -> None:
     pipeline = served(RandomCrop(100))
     images = [make_image((120, 120)), make_image((50, 50)), make_image((150, 110))]
-    first, second, third = asyncio.run(executor.run(pipeline, images, [1, 2, 3], Unheard()))
+    first, second, third = asyncio.run(executor.run(pipeline, images, [1, 2, 3], int))
     assert isinstance(second, ImageUnsuitable)
     assert "100" in second.detail
     assert isinstance(first, torch.Tensor)
@@ -66,7 +56,7 @@ def test_pipelines_run_off_the_event_loop(executor: Executor) -> None:
         began = threading.Event()
         for _ in range(THREADS):
             executor._threads.submit(began.wait, 10)
-        running = asyncio.create_task(executor.run(served(RandomHorizontalFlip()), make_images(1), [0], Unheard()))
+        running = asyncio.create_task(executor.run(served(RandomHorizontalFlip()), make_images(1), [0], int))
         await asyncio.sleep(0)
         assert not running.done()
         began.set()
@@ -94,9 +84,7 @@ def test_batches_go_through_a_transfer_where_there_is_one() -> None:
     batches = [(make_images(count), range(count)) for count in (3, 5, 4)]
 
     async def all_at_once() -> list[list[object]]:
-        return [
-            list(one) for one in await asyncio.gather(*(executor.run(pipeline, *batch, Unheard()) for batch in batches))
-        ]
+        return [list(one) for one in await asyncio.gather(*(executor.run(pipeline, *batch, int) for batch in batches))]
 
     for results, (images, seeds) in zip(asyncio.run(all_at_once()), batches, strict=True):
         for result, expected in zip(results, pipeline.pipeline(images, seeds), strict=True):

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from augserve_pipelines import DecodeRule, Frames, InputRule, Pipeline, executor
 from augserve_pipelines import transforms as T
-from augserve_pipelines.deferred import Nobody
 from augserve_pipelines.scaled import at_factors, largest_factors, scaled_side
 from augserve_server.codecs import EXACT, Way, decode, most_factor, peek
 from augserve_server.decoding import Decoder, Encoded
@@ -139,7 +138,7 @@ def test_images_are_decoded_as_their_pipeline_allows(rule: DecodeRule) -> None:
     decoder = Decoder(1, Metrics())
     images = [decoder.later(Encoded(data, peek(data)), RULE, rule, lambda: True) for data in files]
     later = [image for image in images if image is not None for _ in range(3)]
-    results = OverImages(pipeline).run(later, range(len(later)), Place(torch.device("cpu")), Nobody())
+    results = OverImages(pipeline).run(later, range(len(later)), Place(torch.device("cpu")), int)
     decoder.close()
     plan = pipeline.plan(Frames.decoded([image.shape for image in later]), range(len(later)))
     factors = np.ones(len(later), np.int64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from io import BytesIO
 from math import prod
 from typing import Any, Final
@@ -34,7 +35,8 @@ _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
 }
 
 
-def write_npy_header(dtype: str, shape: Sequence[int]) -> bytes:
+@lru_cache(maxsize=256)
+def write_npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
     """What stands before the bytes of an array (little-endian, C order) to make them an npy file.
 
     ``dtype`` is spelled as torch does (``"float32"``). Raises ``ValueError`` for bfloat16, which npy does not have.
@@ -43,7 +45,7 @@ def write_npy_header(dtype: str, shape: Sequence[int]) -> bytes:
         raise ValueError("npy has no bfloat16; use float32, float16, or the safetensors format")
     buffer = BytesIO()
     descr = npy_format.dtype_to_descr(element_type(dtype).numpy)
-    header = {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
     npy_format.write_array_header_1_0(buffer, header)
     return buffer.getvalue()
 
