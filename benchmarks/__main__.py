@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import engine, measure, server
+from benchmarks import decoding, engine, measure, server
 
-_PARTS = {"engine": engine.run, "server": server.run}
+_PARTS = {"engine": engine.run, "decoding": decoding.run, "server": server.run}
 
 
 def main() -> None:

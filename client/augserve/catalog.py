@@ -41,6 +41,7 @@ class PipelineDetails(PipelineInfo):
 
     parity: str
     input: dict[str, Any]
+    decode: dict[str, Any] = {}
     yaml: str
     """The canonical form: what runs the same pipeline anywhere else."""
     revision: int

@@ -1,6 +1,7 @@
 """torchvision-v2 augmentation pipelines over batches: seeded per sample, with torchvision's bytes."""
 
 from augserve_pipelines.batch import Batch
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.errors import (
     InvalidInput,
     InvalidParameters,
@@ -19,6 +20,7 @@ from augserve_pipelines.structures import Samples
 
 __all__ = [
     "Batch",
+    "DecodeRule",
     "Finishing",
     "Frames",
     "InputRule",

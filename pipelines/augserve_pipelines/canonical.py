@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from augserve_pipelines.constraints import KINDS
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.document import FLOAT, INTEGER
 from augserve_pipelines.errors import InvalidParameters, Problem
 from augserve_pipelines.input_rule import InputRule
@@ -23,11 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["canonical", "fingerprint", "plain", "to_yaml"]
 
+AS_STORED = DecodeRule()
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
-def canonical(parity: Parity, input: InputRule, transforms: Sequence[Transform]) -> dict[str, Json]:
+def canonical(
+    parity: Parity, input: InputRule, transforms: Sequence[Transform], decode: DecodeRule = AS_STORED
+) -> dict[str, Json]:
     """The pipeline as plain data: JSON types only, each transform with all its arguments.
+
+    How images may be decoded is there only where it is not the default: fingerprints are older than the choice.
 
     Raises:
         InvalidParameters: an argument of a transform of your own, such as a function, has no plain form.
@@ -35,22 +41,32 @@ def canonical(parity: Parity, input: InputRule, transforms: Sequence[Transform])
     return {
         "parity": parity,
         "input": dict(input.model_dump()),
+        **({} if decode == AS_STORED else {"decode": dict(decode.model_dump())}),
         "transforms": [_step(transform) for transform in transforms],
     }
 
 
-def fingerprint(parity: Parity, input: InputRule, transforms: Sequence[Transform]) -> str:
+def fingerprint(
+    parity: Parity, input: InputRule, transforms: Sequence[Transform], decode: DecodeRule = AS_STORED
+) -> str:
     """The sha256, in hexadecimal, of the canonical form as compact JSON with sorted keys.
 
     Equal fingerprints, equal results: name and description do not enter.
     """
-    text = json.dumps(canonical(parity, input, transforms), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    form = canonical(parity, input, transforms, decode)
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def to_yaml(description: str, parity: Parity, input: InputRule, transforms: Sequence[Transform]) -> str:
+def to_yaml(
+    description: str,
+    parity: Parity,
+    input: InputRule,
+    transforms: Sequence[Transform],
+    decode: DecodeRule = AS_STORED,
+) -> str:
     """The canonical form as YAML, which loads to a pipeline of the same fingerprint."""
-    form = {"description": description, **canonical(parity, input, transforms)}
+    form = {"description": description, **canonical(parity, input, transforms, decode)}
     return yaml.dump(form, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
 
 

@@ -22,6 +22,17 @@ class Deferred(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width that it will have."""
 
+    @property
+    def most_factor(self) -> int:
+        """The largest factor, 1 to 8, that its sides may be divided by as it is decoded."""
+
+    @property
+    def mirrored(self) -> tuple[bool, bool]:
+        """Whether decoding mirrors its rows, and its columns, to turn it upright."""
+
+    def at(self, factor: int) -> Deferred:
+        """The same image, with its sides divided and rounded up."""
+
     def load(self) -> Tensor:
         """The image ``[C, H, W]``, uint8, laid pixel by pixel as decoders do. Raises what is wrong with it."""
 
@@ -36,6 +47,17 @@ class Loaded:
     def shape(self) -> tuple[int, int, int]:
         channels, height, width = self.image.shape
         return channels, height, width
+
+    @property
+    def most_factor(self) -> int:
+        return 1
+
+    @property
+    def mirrored(self) -> tuple[bool, bool]:
+        return False, False
+
+    def at(self, factor: int) -> Loaded:
+        return self
 
     def load(self) -> Tensor:
         return self.image

@@ -13,6 +13,7 @@ from augserve_pipelines import arguments
 from augserve_pipelines.arguments import Parameter, Words, nearest, shown, words_of
 from augserve_pipelines.canonical import canonical, fingerprint, to_yaml
 from augserve_pipelines.constraints import is_steps
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.document import MAX_BYTES, DocumentError, Node, read
 from augserve_pipelines.errors import InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.input_rule import InputRule
@@ -28,10 +29,14 @@ TOP: Mapping[str, Parameter] = {
     "description": arguments.parameter("description", str, ""),
     "parity": arguments.parameter("parity", Parity, "torchvision"),
     "input": arguments.parameter("input", Annotated[Any, Words("a mapping")], {}),
+    "decode": arguments.parameter("decode", Annotated[Any, Words("a mapping")], {}),
     "transforms": arguments.parameter("transforms", Annotated[Any, Words("a list of transforms")], None, required=True),
 }
 INPUT: Mapping[str, Parameter] = {
     name: arguments.parameter(name, info.annotation, info.default) for name, info in InputRule.model_fields.items()
+}
+DECODE: Mapping[str, Parameter] = {
+    name: arguments.parameter(name, info.annotation, info.default) for name, info in DecodeRule.model_fields.items()
 }
 
 
@@ -44,6 +49,7 @@ class Definition:
     parity: Parity
     input: InputRule
     transforms: tuple[Transform, ...]
+    decode: DecodeRule
 
 
 def load(path: str | PathLike[str]) -> Definition:
@@ -110,17 +116,21 @@ class _Reader:
     def definition(self, node: Node, name: str) -> Definition | None:
         values = self.values(node, TOP, "", "a pipeline")
         steps = self.steps(values["transforms"], "transforms") if "transforms" in values else []
-        rule = self.values(values["input"], INPUT, "input", "input") if "input" in values else {}
+        input, decode = (self.rule(values, key, known) for key, known in (("input", INPUT), ("decode", DECODE)))
         plain: dict[str, Any] = {
             key: self.checked(TOP[key], values[key], "") for key in ("description", "parity") if key in values
         }
-        checked_rule = {key: self.checked(INPUT[key], child, "input") for key, child in rule.items()}
         if self.problems:
             return None
         plain = {"description": "", "parity": "torchvision", **plain}
-        own = InputRule(**checked_rule)
+        own = InputRule(**input)
         self.problems += (Problem(self.file, *found) for found in impossible(steps, own.channels))
-        return Definition(name, input=own, transforms=tuple(steps), **plain)
+        return Definition(name, input=own, transforms=tuple(steps), decode=DecodeRule(**decode), **plain)
+
+    def rule(self, values: Mapping[str, Node], key: str, allowed: Mapping[str, Parameter]) -> dict[str, Any]:
+        """What a mapping of plain values says, where it is there."""
+        given = self.values(values[key], allowed, key, key) if key in values else {}
+        return {name: self.checked(allowed[name], child, key) for name, child in given.items()}
 
     def steps(self, node: Node, place: str) -> list[Transform]:
         if not isinstance(node.value, list):

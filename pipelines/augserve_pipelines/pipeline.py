@@ -18,6 +18,7 @@ from torch import Tensor
 
 from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.deferred import Deferred
 from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.finishing import Finishing, cast_of_floats, parts
@@ -31,6 +32,7 @@ from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.refusals import explained
 from augserve_pipelines.samples import Sample, frames_of
+from augserve_pipelines.scaled import at_factors, largest_factors
 from augserve_pipelines.structures import Samples, collated, read_samples, run_samples, separated
 from augserve_pipelines.transforms.base import Transform, is_batched
 from augserve_pipelines.transforms.containers import Compose, Identity, drawn_in_order
@@ -62,6 +64,7 @@ class Pipeline:
         name: what to call it.
         description: one line for people.
         input: how encoded images become pixels, for those who decode for the pipeline.
+        decode: what a decoder may do for speed where it changes pixels, likewise.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Pipeline:
         name: str = "",
         description: str = "",
         input: InputRule | None = None,  # the key's name in YAML
+        decode: DecodeRule | None = None,
     ) -> None:
         if parity not in ("torchvision", "pillow"):
             raise ValueError(f"parity is {parity!r}; allowed: 'torchvision', 'pillow'")
@@ -80,6 +84,7 @@ class Pipeline:
         self.name = name
         self.description = description
         self.input = InputRule() if input is None else input
+        self.decode = DecodeRule() if decode is None else decode
         alone = list(itertools.takewhile(lambda step: not is_batched(step), self.transforms))
         self._alone = Compose(alone) if alone else Identity()
         self._together = Compose(self.transforms[len(alone) :]) if len(alone) < len(self.transforms) else None
@@ -95,7 +100,12 @@ class Pipeline:
         """
         found = definition.load(path)
         return cls(
-            found.transforms, parity=found.parity, name=found.name, description=found.description, input=found.input
+            found.transforms,
+            parity=found.parity,
+            name=found.name,
+            description=found.description,
+            input=found.input,
+            decode=found.decode,
         )
 
     @classmethod
@@ -209,7 +219,10 @@ class Pipeline:
         """
         _check_seeds(images, seeds)
         frames = Frames.decoded([image.shape for image in images])
-        return executor.run_deferred(self.plan(frames, seeds), images, nearly_done)
+        plan = self.plan(frames, seeds)
+        if self.decode.scale == "dct":
+            plan, images = _decoded_smaller(plan, images)
+        return executor.run_deferred(plan, images, nearly_done)
 
     @property
     def batched(self) -> bool:
@@ -362,11 +375,11 @@ class Pipeline:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the canonical form: equal for pipelines that give equal results."""
-        return canonical.fingerprint(self.parity, self.input, self.transforms)
+        return canonical.fingerprint(self.parity, self.input, self.transforms, self.decode)
 
     def to_yaml(self) -> str:
         """The canonical YAML, every default spelled out."""
-        return canonical.to_yaml(self.description, self.parity, self.input, self.transforms)
+        return canonical.to_yaml(self.description, self.parity, self.input, self.transforms, self.decode)
 
     def signature(self) -> OutputSignature:
         """What comes out for photographs, found by drawing for several sizes under many seeds.
@@ -382,6 +395,16 @@ class Pipeline:
             height=_same(outputs.heights),
             width=_same(outputs.widths),
         )
+
+
+def _decoded_smaller(plan: Plan, images: Sequence[Deferred]) -> tuple[Plan, list[Deferred]]:
+    """The plan for images decoded as small as each may be, and those; one that is given several times stays one."""
+    most, mirrored = np.array([image.most_factor for image in images]), np.array([image.mirrored for image in images])
+    factors = largest_factors(plan, most, mirrored.reshape(-1, 2))
+    kept = {(id(image), factor): image for image, factor in zip(images, factors.tolist(), strict=True)}
+    smaller = {key: image.at(key[1]) if key[1] > 1 else image for key, image in kept.items()}
+    found = [smaller[id(image), factor] for image, factor in zip(images, factors.tolist(), strict=True)]
+    return at_factors(plan, factors, mirrored.reshape(-1, 2)), found
 
 
 def _checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:

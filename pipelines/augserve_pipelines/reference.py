@@ -96,9 +96,13 @@ def _keys() -> Iterator[str]:
     yield "| key | allowed | default | |"
     yield "| --- | --- | --- | --- |"
     properties = pipeline_schema()["properties"]
-    rule = {f"input.{name}": schema for name, schema in properties.pop("input")["properties"].items()}
+    rules = {
+        f"{key}.{name}": schema
+        for key in ("input", "decode")
+        for name, schema in properties.pop(key)["properties"].items()
+    }
     transforms = properties.pop("transforms")
-    for name, schema in {**properties, **rule, "transforms": transforms}.items():
+    for name, schema in {**properties, **rules, "transforms": transforms}.items():
         default = f"`{schema['default']}`" if "default" in schema else ""
         yield f"| `{name}` | {_allowed(schema)} | {default} | {schema['description']} |"
     yield ""

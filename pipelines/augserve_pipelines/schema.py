@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, get_args
 
+from pydantic import BaseModel
+
 from augserve_pipelines import docstring
 from augserve_pipelines.arguments import Parameter
 from augserve_pipelines.canonical import plain
 from augserve_pipelines.constraints import is_steps
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.input_rule import InputRule
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.registry import in_yaml, known_transforms, parameters
@@ -32,7 +35,8 @@ def pipeline_schema() -> Schema:
                     "default": "torchvision",
                     "description": "Whose antialiased resize to reproduce, bit for bit.",
                 },
-                "input": _input_schema(),
+                "input": _rule_schema(InputRule),
+                "decode": _rule_schema(DecodeRule),
                 "transforms": {
                     "type": "array",
                     "minItems": 1,
@@ -87,12 +91,12 @@ def _required(kind: type[Transform]) -> list[str]:
     return [name for name, parameter in parameters(kind).items() if parameter.required]
 
 
-def _input_schema() -> Schema:
-    fields = InputRule.model_json_schema()["properties"]
+def _rule_schema(rule: type[BaseModel]) -> Schema:
+    fields = rule.model_json_schema()["properties"]
     properties = {
         name: {key: value for key, value in field.items() if key != "title"} for name, field in fields.items()
     }
-    return {"description": docstring.parse(InputRule.__doc__).summary, **_closed(properties)}
+    return {"description": docstring.parse(rule.__doc__).summary, **_closed(properties)}
 
 
 def _closed(properties: Schema, required: list[str] | None = None) -> Schema:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -13,76 +12,57 @@ from PIL import Image
 
 from augserve.wire import JPEG, PNG, WEBP
 from augserve_pipelines import InputRule
-from augserve_server.errors import ImageCorrupt, ImageTooLarge, ImageTruncated
+from augserve_pipelines.scaled import FACTORS
 from augserve_server.formats import jpeg_segments, peek
 from augserve_server.headers import DEFAULT_LIMITS, Header, ImageLimits, JpegHeader
+from augserve_server.jpeg import EXACT, Way, check_scans, decode_jpeg
 from augserve_server.picture_files import opened, stored_orientation
-from augserve_server.pixels import INVERSE, Pixels, convert, luma, turn
+from augserve_server.pixels import INVERSE, Pixels, convert, luma, reduced, turn
 
-__all__ = ["DEFAULT_LIMITS", "Header", "ImageLimits", "decode", "encode", "peek"]
-
-MAX_JPEG_SCANS: Final = 100
-"""A progressive JPEG has about ten scans; each is a pass over the whole image, however few bytes it has."""
-
-# Warnings on which libjpeg-turbo still gives every pixel, and which cameras and old encoders are known to cause. More
-# than a few bytes before the end mean that the data between was not decoded as it was written.
-_HARMLESS: Final = re.compile(
-    r"Corrupt JPEG data: [1-8] extraneous bytes before marker 0xd9"
-    r"|Invalid SOS parameters for sequential JPEG"
-    r"|Unknown Adobe color transform code"
-    r"|Warning: unknown JFIF revision number"
-)
-_NOT_SUPPORTED: Final = "Could not determine subsampling level"
+__all__ = ["DEFAULT_LIMITS", "EXACT", "Header", "ImageLimits", "Way", "decode", "encode", "most_factor", "peek"]
 
 # For a photograph of 224 x 224, against the defaults (6 and 4): half the time, and 7 % and 1 % more bytes.
 _PNG_LEVEL: Final = 1
 _WEBP_METHOD: Final = 2
 
 
-def decode(data: bytes, header: Header, rule: InputRule) -> Pixels:
+def decode(data: bytes, header: Header, rule: InputRule, way: Way = EXACT) -> Pixels:
     """The pixels of an image as ``rule`` wants them: [H, W, 3] for mode RGB, [H, W, 1] for L, in C order and writable.
 
-    ``header`` is what :func:`peek` said of ``data``. Conversions are those of docs/inputs.md; an RGB image equals
-    Pillow's, bit for bit. May run in many threads at once. Raises ``ImageTruncated`` or ``ImageCorrupt`` for bytes that
-    do not decode completely, ``FormatNotAllowed`` for samples of a kind that has no rule, and ``ImageTooLarge``.
+    ``header`` is what :func:`peek` said of ``data``; H and W are its own, turned upright, or of a JPEG decoded smaller
+    ``ceil(side / way.factor)``, where the factor is at most ``most_factor(header)``. Conversions are those of
+    docs/inputs.md; an RGB image decoded exactly and in full equals Pillow's, bit for bit. May run in many threads at
+    once. Raises ``ImageTruncated`` or ``ImageCorrupt`` for bytes that do not decode completely, ``FormatNotAllowed``
+    for samples of a kind that has no rule, and ``ImageTooLarge``.
     """
+    if way.factor > most_factor(header):
+        raise ValueError(f"factor is {way.factor}; this {header.format} is decoded at {most_factor(header)} at most")
     if isinstance(header, JpegHeader) and header.components != 4:
-        pixels, orientation = _decode_jpeg(data, header, rule)
+        pixels, orientation = _decode_jpeg(data, header, rule, way)
     else:
         pixels, orientation = _decode_with_pillow(data, header, rule)
     return turn(pixels, orientation) if rule.orientation == "apply" else pixels
 
 
-def _decode_jpeg(data: bytes, header: JpegHeader, rule: InputRule) -> tuple[Pixels, int]:
-    _check_scans(data, header)
+def most_factor(header: Header) -> int:
+    """The largest factor that the sides of an image may be divided by as it is decoded."""
+    return FACTORS[-1] if isinstance(header, JpegHeader) and header.components != 4 else 1
+
+
+def _decode_jpeg(data: bytes, header: JpegHeader, rule: InputRule, way: Way) -> tuple[Pixels, int]:
     gray = rule.mode == "L" and header.components == 1
-    buffer = np.empty((header.height, header.width, 1 if gray else 3), np.uint8)
-    try:
-        pixels = simplejpeg.decode_jpeg(data, "GRAY" if gray else "RGB", buffer=buffer)
-    except ValueError as exc:
-        if _HARMLESS.match(str(exc)) or _NOT_SUPPORTED in str(exc):
-            return _decode_with_pillow(data, header, rule)
-        ends = b"\xff\xd9" in data[header.scan_offset :] and "Premature end of JPEG file" not in str(exc)
-        raise (ImageCorrupt if ends else ImageTruncated)("JPEG") from exc
-    if pixels.shape != buffer.shape:
-        raise ImageCorrupt("JPEG", "it has another size than its header says")
-    if rule.mode == "L" and not gray:
-        buffer = luma(buffer)
+    pixels = decode_jpeg(data, header, gray, way)
+    if pixels is None:
+        pixels, orientation = _decode_with_pillow(data, header, rule)
+        return reduced(pixels, way.factor), orientation
     assert header.orientation is not None
-    return buffer, header.orientation
-
-
-def _check_scans(data: bytes, header: JpegHeader) -> None:
-    if not header.scans_interleave:
-        scans = data.count(b"\xff\xda", header.scan_offset) + 1  # this pair of bytes occurs nowhere else in them
-        if scans > MAX_JPEG_SCANS:
-            raise ImageTooLarge("scans", scans, MAX_JPEG_SCANS)
+    return luma(pixels) if rule.mode == "L" and not gray else pixels, header.orientation
 
 
 def _decode_with_pillow(data: bytes, header: Header, rule: InputRule) -> tuple[Pixels, int]:
     """The pixels, and the orientation that is still to be applied."""
     if isinstance(header, JpegHeader):
-        _check_scans(data, header)
+        check_scans(data, header)
         data = _without_metadata(data)
     with opened(data, header) as image:
         stored = stored_orientation(image, header)

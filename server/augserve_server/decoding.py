@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-from augserve_pipelines import InputRule
-from augserve_server.codecs import Header, decode
+from augserve_pipelines import DecodeRule, InputRule
+from augserve_pipelines.scaled import scaled_side
+from augserve_server.codecs import EXACT, Header, Way, decode, most_factor
 from augserve_server.errors import InternalError, ServiceError
 from augserve_server.inspection import EncodedSample, Leaves
 from augserve_server.metrics import Metrics
+from augserve_server.pixels import mirrors
 from augserve_server.pools import Pool
 from augserve_server.replays import EncodedReplay
 from augserve_server.work import Augmented
@@ -51,9 +53,9 @@ class Encoded:
         """Pictures to decode."""
         return 1
 
-    def decode(self, rule: InputRule, wanted: Wanted) -> Tensor:
+    def decode(self, rule: InputRule, wanted: Wanted, way: Way = EXACT) -> Tensor:
         """The image, [C, H, W] uint8. Raises what is wrong with it."""
-        return torch.from_numpy(decode(self.data, self.header, rule)).permute(2, 0, 1)
+        return torch.from_numpy(decode(self.data, self.header, rule, way)).permute(2, 0, 1)
 
     def shape(self, rule: InputRule) -> tuple[int, int, int] | None:
         """Channels, height and width of what ``decode`` gives; None where only decoding tells which way up it is."""
@@ -73,13 +75,30 @@ class Later:
     shape: tuple[int, int, int]
     metrics: Metrics
     wanted: Wanted
+    way: Way = EXACT
+
+    @property
+    def most_factor(self) -> int:
+        """The largest factor that its sides may be divided by as it is decoded."""
+        return most_factor(self.image.header)
+
+    @property
+    def mirrored(self) -> tuple[bool, bool]:
+        """Whether its rows, and its columns, are mirrored to turn it upright."""
+        return mirrors(self.image.header.orientation or 1) if self.rule.orientation == "apply" else (False, False)
+
+    def at(self, factor: int) -> Later:
+        """The same image, decoded with its sides divided by a factor."""
+        channels, height, width = self.shape
+        shape = channels, scaled_side(height, factor), scaled_side(width, factor)
+        return replace(self, shape=shape, way=replace(self.way, factor=factor))
 
     def load(self) -> Tensor:
         """The image, [C, H, W] uint8. Raises what is wrong with it, or Unwanted."""
         if not self.wanted():
             raise Unwanted
         self.metrics.decoded()
-        return self.image.decode(self.rule, self.wanted)
+        return self.image.decode(self.rule, self.wanted, self.way)
 
 
 class Unwanted(Exception):
@@ -109,10 +128,10 @@ class Decoder:
 
         return await self.each(decode_one, images)
 
-    def later(self, image: Encoded, rule: InputRule, wanted: Wanted) -> Later | None:
+    def later(self, image: Encoded, rule: InputRule, decode: DecodeRule, wanted: Wanted) -> Later | None:
         """The image for the device's threads to decode; None where its size is known only then."""
         shape = image.shape(rule)
-        return None if shape is None else Later(image, rule, shape, self._metrics, wanted)
+        return None if shape is None else Later(image, rule, shape, self._metrics, wanted, Way(decode.jpeg))
 
     async def replay(self, replays: Sequence[EncodedReplay], rule: InputRule) -> list[Augmented | ServiceError]:
         """What a record makes of each sample, decoded here too; or what is wrong with it."""

@@ -164,7 +164,10 @@ class Engine:
         """An image to be decoded when its batch runs, where its header says all that is drawn from."""
         if order.in_parts or not isinstance(item, Encoded):
             return None
-        return self._decoder.later(item, order.served.pipeline.input, lambda: not all(one.done() for one in outcomes))
+        pipeline = order.served.pipeline
+        return self._decoder.later(
+            item, pipeline.input, pipeline.decode, lambda: not all(one.done() for one in outcomes)
+        )
 
     def _groups(self, order: Order, items: Sequence[Item | ServiceError]) -> Iterator[list[tuple[int, Item]]]:
         """The good images with their places, in groups that fill a batch: one is decoded while another runs."""

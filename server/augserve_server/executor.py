@@ -14,8 +14,10 @@ import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
 from augserve_pipelines.executor import single_threaded
+from augserve_pipelines.transfer import Transfer
 from augserve_server.decoding import Unwanted
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
+from augserve_server.place import Place
 from augserve_server.work import Augmented, OverImages, Result, Work
 
 Made = TypeVar("Made")
@@ -32,8 +34,9 @@ THREADS: Final = 2
 class Executor:
     """One device, and two batches at most. On the CPU the engine spreads a batch over its own threads."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, transfer: Transfer | None = None) -> None:
         self.device = device
+        self._place = Place(device, transfer)
         self._threads = ThreadPoolExecutor(THREADS, "augserve-device", single_threaded)
 
     async def run(
@@ -57,13 +60,14 @@ class Executor:
         alone = pipeline.per_sample
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
-                OverImages(form).run([image], [0], self.device, _nobody)
+                OverImages(form).run([image], [0], self._place, _nobody)
         except InvalidInput:
             return
 
     def close(self) -> None:
         """Let the running batches finish, and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._place.close()
 
     async def _in_thread(self, work: Callable[..., Made], *arguments: Any) -> Made:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -72,7 +76,7 @@ class Executor:
         self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]
     ) -> list[Result | ServiceError]:
         try:
-            return [_as_ours(work, one) for one in work.run(items, seeds, self.device, nearly_done)]
+            return [_as_ours(work, one) for one in work.run(items, seeds, self._place, nearly_done)]
         except InvalidInput as exc:
             failure: ServiceError = ImageUnsuitable(str(exc))
         except Exception as exc:  # the batch's other samples, and the thread, must survive whatever one sample does

@@ -32,6 +32,13 @@ def luma(pixels: Pixels) -> Pixels:
     return _array(Image.fromarray(pixels).convert("L"))
 
 
+def reduced(pixels: Pixels, factor: int) -> Pixels:
+    """The means of squares of ``factor`` pixels a side, of less of them at the end: ``ceil(side / factor)`` a side."""
+    if factor == 1:
+        return pixels
+    return _array(Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).reduce(factor))
+
+
 INVERSE: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 """The orientation that undoes each."""
 
@@ -44,11 +51,17 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
     items = pixels.view(f"V{pixels.shape[2]}")[..., 0]
     if orientation >= 5:
         items = items.T
-    if orientation in (3, 4, 7, 8):
+    rows, columns = mirrors(orientation)
+    if rows:
         items = items[::-1]
-    if orientation in (2, 3, 6, 7):
+    if columns:
         items = items[:, ::-1]
     return np.ascontiguousarray(items)[..., None].view(np.uint8)
+
+
+def mirrors(orientation: int) -> tuple[bool, bool]:
+    """Whether turning an image upright mirrors its rows, and its columns, after they may have changed places."""
+    return orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
 
 
 def _most_significant_bits(image: Image.Image) -> Image.Image:

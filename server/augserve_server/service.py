@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from augserve_pipelines.transfer import Transfer, TransferLimits
 from augserve_server.admission import Admission, Load
 from augserve_server.batcher import Batcher, BatchLimits
 from augserve_server.catalog import Catalog
@@ -19,7 +20,7 @@ from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
 from augserve_server.metrics import MEGA, Metrics
 from augserve_server.results import Encoder
-from augserve_server.settings import Settings, pipelines_folder
+from augserve_server.settings import MIB, Settings, pipelines_folder
 from augserve_server.targets import TargetLimits
 
 HIGH_WATER: Final = 0.9
@@ -35,7 +36,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.admission = Admission(_queue_limit(settings))
-        self.executor = Executor(_device(settings))
+        self.executor = _executor(settings)
         self.catalog = Catalog(
             pipelines_folder(settings), self.executor.warm_up, self.metrics.reload, settings.max_stage_pixels
         )
@@ -129,11 +130,13 @@ def _report(task: asyncio.Task[None]) -> None:
         logger.critical("%s has stopped", task.get_name(), exc_info=exc)
 
 
-def _device(settings: Settings) -> Any:
+def _executor(settings: Settings) -> Executor:
     try:
-        return choose_device(settings.device)
+        device = choose_device(settings.device)
     except ValueError as exc:
         raise InvalidSettings([f"device: {exc}"]) from exc
+    limits = TransferLimits(int(settings.pinned_megabytes * MIB), int(settings.device_megabytes * MIB))
+    return Executor(device, Transfer(device, limits) if device.type == "cuda" else None)
 
 
 def _queue_limit(settings: Settings) -> Load:

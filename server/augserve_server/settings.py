@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     """Most megapixels of source images in one batch; one larger sample goes alone."""
     max_wait_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     """Longest that an idle device waits for a batch to fill, in milliseconds; 0 sends what there is at once."""
+    pinned_megabytes: Annotated[float, Field(ge=0)] = 1024.0
+    """Most MiB of pinned host memory for a CUDA device, with results not yet taken; beyond it, copies are slower."""
+    device_megabytes: Annotated[float, Field(gt=0)] = 2048.0
+    """Most MiB of source images on a CUDA device at a time; a batch of more goes in pieces, and others wait."""
     decode_threads: Count | None = None
     """Threads that decode images; absent: one for each CPU that this process may use."""
     encode_threads: Count | None = None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import torch
 from torch import Tensor
 
-from augserve_pipelines import Batch, Pipeline
-from augserve_pipelines.batch import Block
+from augserve_pipelines import Pipeline
 from augserve_pipelines.deferred import Deferred, Loaded
-from augserve_pipelines.executor import load
 from augserve_pipelines.records import Record
 from augserve_pipelines.tv_tensors.interop import like
+
+if TYPE_CHECKING:
+    from augserve_server.place import Place  # which knows images that are decoded later, and they know this
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Work(Protocol):
         """Of the pipeline."""
 
     def run(
-        self, items: Sequence[Any], seeds: Sequence[int], device: torch.device, nearly_done: Callable[[], None]
+        self, items: Sequence[Any], seeds: Sequence[int], place: Place, nearly_done: Callable[[], None]
     ) -> Sequence[Result | Exception]:
         """The result of each item, in host memory, or why it has none. Raises InvalidInput where one cannot be run.
 
@@ -63,25 +63,21 @@ class OverImages:
         self,
         items: Sequence[Tensor | Deferred],
         seeds: Sequence[int],
-        device: torch.device,
+        place: Place,
         nearly_done: Callable[[], None],
     ) -> list[Tensor | Exception]:
         tensors = [item for item in items if isinstance(item, Tensor)]
         if len(tensors) == len(items):
-            return [*self._on_device(tensors, seeds, device)]
+            return [*place.run(self.pipeline, tensors, seeds)]
         images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
-        if device.type == "cpu":
+        if place.device.type == "cpu":
             return self.pipeline.decode_and_run(images, seeds, nearly_done)
-        found: list[Tensor | Exception] = load(images)
+        found = place.load(self.pipeline, images)
         good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
-        results = self._on_device([*good.values()], [seeds[row] for row in good], device)
+        results = place.run(self.pipeline, [*good.values()], [seeds[row] for row in good])
         for row, result in zip(good, results, strict=True):
             found[row] = result
         return found
-
-    def _on_device(self, images: Sequence[Tensor], seeds: Sequence[int], device: torch.device) -> Batch:
-        batch = self.pipeline(images, seeds, device=device)
-        return Batch([Block(block.rows, block.data.cpu()) for block in batch.blocks])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,10 +95,10 @@ class OverSamples:
         self,
         items: Sequence[Mapping[str, Tensor]],
         seeds: Sequence[int],
-        device: torch.device,
+        place: Place,
         nearly_done: Callable[[], None],
     ) -> list[Augmented]:
-        done = self.pipeline(items, seeds, device=device, records=self.records)
+        done = self.pipeline(items, seeds, device=place.device, records=self.records)
         records = done.records if self.records else [None] * len(items)
         return [Augmented(in_host_memory(leaves), record) for leaves, record in zip(done, records, strict=True)]
 

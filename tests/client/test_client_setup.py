@@ -76,6 +76,7 @@ DETAILS = {
     **PIPELINE,
     "parity": "torchvision",
     "input": {"mode": "RGB", "orientation": "apply", "alpha": "drop"},
+    "decode": {"jpeg": "exact", "scale": "full"},
     "yaml": "transforms: []\n",
     "revision": 2,
     "loaded_at": "2025-01-01T12:00:00+00:00",

@@ -38,6 +38,12 @@ class Encoded:
         channels, height, width = self.image.shape
         return self.said or (channels, height, width)
 
+    most_factor = 1
+    mirrored = (False, False)
+
+    def at(self, factor: int) -> Encoded:
+        return self
+
     def load(self) -> Tensor:
         self.loads.append(1)
         if self.error is not None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augserve_pipelines import document
+from augserve_pipelines.decode_rule import DecodeRule
 from augserve_pipelines.definition import Definition, canonical, fingerprint, load, loads, to_yaml
 from augserve_pipelines.errors import InvalidParameters, InvalidPipeline, PipelinesError, Problem
 from augserve_pipelines.input_rule import InputRule
@@ -59,7 +60,7 @@ def steps(text: str) -> tuple[Transform, ...]:
 
 
 def fingerprint_of(definition: Definition) -> str:
-    return fingerprint(definition.parity, definition.input, definition.transforms)
+    return fingerprint(definition.parity, definition.input, definition.transforms, definition.decode)
 
 
 def test_a_whole_file_loads() -> None:
@@ -140,7 +141,7 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file() -> None:
         """)
     assert found == [
         "x:1: descripton: a pipeline has no 'descripton'; did you mean 'description'? "
-        "allowed: description, input, parity, transforms",
+        "allowed: decode, description, input, parity, transforms",
         "x:2: parity: 'torch' is not one of torchvision, pillow",
         "x:3: input.alfa: input has no 'alfa'; did you mean 'alpha'? allowed: alpha, mode, orientation",
         "x:3: input.mode: 'RGBA' is not one of RGB, L",
@@ -171,9 +172,14 @@ def test_a_problem_has_its_parts() -> None:
         ("transforms:", "x:1: transforms: null is not a list of transforms"),
         ("transforms: []", "x:1: transforms: the list is empty; at least one transform is needed"),
         ("transforms: Identity", "x:1: transforms: 'Identity' is not a list of transforms"),
-        ("- Identity", "x:1: ['Identity'] is not a mapping of description, parity, input, transforms"),
-        ("Identity", "x:1: 'Identity' is not a mapping of description, parity, input, transforms"),
+        ("- Identity", "x:1: ['Identity'] is not a mapping of description, parity, input, decode, transforms"),
+        ("Identity", "x:1: 'Identity' is not a mapping of description, parity, input, decode, transforms"),
         ("{transforms: [Identity], input: RGB}", "x:1: input: 'RGB' is not a mapping of mode, orientation, alpha"),
+        ("{transforms: [Identity], decode: fast}", "x:1: decode: 'fast' is not a mapping of jpeg, scale"),
+        (
+            "{transforms: [Identity], decode: {jpeg: quick}}",
+            "x:1: decode.jpeg: 'quick' is not one of exact, fast",
+        ),
         ("{transforms: [Identity], description: 3}", "x:1: description: 3 is not a string"),
         ("transforms: [3]", "x:1: transforms[0]: 3 is not a transform: write its name, or {name: parameters}"),
         ("transforms: [null]", "x:1: transforms[0]: null is not a transform: write its name, or {name: parameters}"),
@@ -312,6 +318,22 @@ def test_canonical_yaml_loads_to_the_same_fingerprint() -> None:
     assert to_yaml(again.description, again.parity, again.input, again.transforms) == text
 
 
+def test_how_images_may_be_decoded_loads() -> None:
+    assert loads("transforms: [Identity]", "x").decode == DecodeRule(jpeg="exact", scale="full")
+    found = loads("{decode: {jpeg: fast, scale: dct}, transforms: [Identity]}", "x")
+    assert found.decode == DecodeRule(jpeg="fast", scale="dct")
+    again = loads(to_yaml("", found.parity, found.input, found.transforms, found.decode), "again")
+    assert fingerprint_of(again) == fingerprint_of(found)
+
+
+def test_the_default_decoding_is_no_part_of_the_canonical_form() -> None:
+    spelled_out = loads("{decode: {jpeg: exact, scale: full}, transforms: [Identity]}", "x")
+    assert fingerprint_of(spelled_out) == fingerprint_of(loads("transforms: [Identity]", "x"))
+    assert "decode" not in canonical("torchvision", InputRule(), [Identity()], spelled_out.decode)
+    fast = canonical("torchvision", InputRule(), [Identity()], DecodeRule(jpeg="fast"))
+    assert fast["decode"] == {"jpeg": "fast", "scale": "full"}
+
+
 def test_the_canonical_form_spells_out_every_default() -> None:
     found = loads("transforms: [Identity, ToDtype: {dtype: {Tensor: uint8, others: null}}]", "x")
     assert canonical(found.parity, found.input, found.transforms) == {
@@ -368,6 +390,8 @@ def test_whatever_changes_results_changes_the_fingerprint() -> None:
         "{input: {mode: L}, transforms: [Resize: {size: 3}]}",
         "{input: {alpha: white}, transforms: [Resize: {size: 3}]}",
         "{input: {orientation: ignore}, transforms: [Resize: {size: 3}]}",
+        "{decode: {jpeg: fast}, transforms: [Resize: {size: 3}]}",
+        "{decode: {scale: dct}, transforms: [Resize: {size: 3}]}",
     ]
     assert len({fingerprint_of(loads(text, "x")) for text in texts}) == len(texts)
 

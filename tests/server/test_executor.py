@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from augserve_pipelines import InputRule, Pipeline
+from augserve_pipelines.transfer import Transfer
 from augserve_pipelines.transforms import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
 from augserve_server.errors import ImageUnsuitable
 from augserve_server.executor import THREADS, Executor, choose_device
@@ -74,3 +75,19 @@ def test_auto_is_a_device_that_is_there_and_others_are_refused() -> None:
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ValueError, match="cuda:99"):
         choose_device("cuda:99")
+
+
+def test_batches_go_through_a_transfer_where_there_is_one() -> None:
+    cpu = torch.device("cpu")
+    executor = Executor(cpu, Transfer(cpu))
+    pipeline = served(RandomResizedCrop(32), RandomHorizontalFlip())
+    batches = [(make_images(count), range(count)) for count in (3, 5, 4)]
+
+    async def all_at_once() -> list[list[object]]:
+        return [list(one) for one in await asyncio.gather(*(executor.run(pipeline, *batch, int) for batch in batches))]
+
+    for results, (images, seeds) in zip(asyncio.run(all_at_once()), batches, strict=True):
+        for result, expected in zip(results, pipeline.pipeline(images, seeds), strict=True):
+            assert isinstance(result, torch.Tensor)
+            assert torch.equal(result, expected)
+    executor.close()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from augserve_pipelines import InputRule
-from augserve_server.codecs import MAX_JPEG_SCANS, ImageLimits, decode, peek
+from augserve_server.codecs import ImageLimits, decode, peek
 from augserve_server.errors import (
     EmptyBody,
     FormatNotAllowed,
@@ -22,6 +22,7 @@ from augserve_server.errors import (
     ImageTruncated,
 )
 from augserve_server.headers import JpegHeader
+from augserve_server.jpeg import MAX_JPEG_SCANS
 from augserve_server.picture_files import MAX_PNG_DATA_CHUNKS
 from factories import NAMES, encode_picture, make_chunk, make_file, make_picture, make_pixels, make_png, make_tiff
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict
 
 from augserve.wire import Finish, Wire
-from augserve_pipelines import InputRule, NoFinish, OutputSignature, Problem
+from augserve_pipelines import DecodeRule, InputRule, NoFinish, OutputSignature, Problem
 from augserve_server.catalog import Catalog, Served
 from augserve_server.openapi import DESCRIBE, LIST
 
@@ -79,6 +79,7 @@ class Detail(Summary):
 
     parity: str
     input: InputRule
+    decode: DecodeRule
     yaml: str
     """The canonical form, with every default spelled out."""
     revision: int
@@ -109,6 +110,7 @@ async def describe_pipeline(request: Request, name: Annotated[str, Path(descript
         **dict(_summary(served)),
         parity=pipeline.parity,
         input=pipeline.input,
+        decode=pipeline.decode,
         yaml=pipeline.to_yaml(),
         revision=served.revision,
         loaded_at=served.loaded_at,

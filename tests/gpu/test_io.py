@@ -1,0 +1,68 @@
+"""The way in and out of a CUDA device: run with ``pytest -m gpu`` where there is one."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from augserve_pipelines import DecodeRule, InputRule, Pipeline
+from augserve_pipelines import transforms as T
+from augserve_pipelines.slabs import PinnedMemory, SlabPool
+from augserve_pipelines.transfer import IN_FLIGHT, Transfer, TransferLimits
+from augserve_server.codecs import Way, decode, peek
+from augserve_server.decoding import Encoded
+from augserve_server.nvimage import DeviceDecoder, has_nvimagecodec
+from factories import make_file, make_files, make_images
+
+pytestmark = pytest.mark.gpu
+
+MIB = 1 << 20
+PIPELINE = [T.RandomResizedCrop(64), T.RandomHorizontalFlip()]
+
+
+def cuda() -> torch.device:
+    return torch.device("cuda", 0)
+
+
+def test_pinned_memory_is_pinned_and_given_back() -> None:
+    pool = SlabPool(8 * MIB, PinnedMemory())
+    lent = pool.lend(MIB)
+    assert lent.is_pinned()
+    del lent
+    pool.trim()
+    assert pool.held == 0
+
+
+def test_batches_in_flight_together_have_the_bytes_of_the_cpu() -> None:
+    transfer, pipeline = Transfer(cuda(), TransferLimits(pinned=16 * MIB, device=32 * MIB)), Pipeline(PIPELINE)
+    batches = [(make_images(count), range(count, 2 * count)) for count in (1, 7, 24, 3, 40, 16) * 4]
+    with ThreadPoolExecutor(IN_FLIGHT) as threads:
+        results = list(threads.map(lambda batch: transfer.run(pipeline, *batch), batches))
+    for found, (images, seeds) in zip(results, batches, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(found, pipeline(images, seeds), strict=True))
+    assert transfer.slabs.held <= 16 * MIB
+    del results, found
+    transfer.close()
+    assert transfer.slabs.held == 0
+
+
+def test_images_decoded_on_the_device_stay_there() -> None:
+    if not has_nvimagecodec():
+        pytest.skip("nvImageCodec is not installed: pip install 'augserve[cuda]'")
+    files = [*make_files(12), make_file("PNG", (30, 40)), make_file("JPEG", (50, 60), orientation=6)]
+    encoded = [Encoded(data, peek(data)) for data in files]
+    found = DeviceDecoder(cuda()).decode(encoded, InputRule(), DecodeRule(jpeg="fast"))
+    images = [image for image in found if isinstance(image, torch.Tensor)]
+    assert len(images) == len(files)
+    assert [image.is_cuda for image in images] == [True] * 12 + [False, True]
+    for image, one in zip(images, encoded, strict=True):
+        expected = torch.from_numpy(decode(one.data, one.header, InputRule(), Way("fast"))).permute(2, 0, 1)
+        assert image.shape == expected.shape
+        error = float((image.cpu().double() - expected.double()).square().mean())
+        assert error < 4, error  # 42 dB: another rounding of transform and colours, and nothing else
+    pipeline = Pipeline(PIPELINE)
+    results = Transfer(cuda()).run(pipeline, images, range(len(images)))
+    expected_results = pipeline([image.cpu() for image in images], range(len(images)))
+    assert all(torch.equal(*pair) for pair in zip(results, expected_results, strict=True))
