@@ -24,7 +24,14 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import MODES, Fill, ModeLike, NotNegative
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.displacement import Displacement, Pair, check_smoothing, pair, random_displacement
+from augserve_pipelines.transforms.displacement import (
+    Displacement,
+    Pair,
+    check_smoothing,
+    pair,
+    random_displacement,
+    random_fields,
+)
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, colors, image_colors
 from augserve_pipelines.transforms.matrices import Size
 from augserve_pipelines.transforms.pictures import by_tensor
@@ -203,6 +210,10 @@ class Elastic(Op):
 
     def image(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
+        if launches_warps(x):
+            generators = [stream.generator() for stream in self.stream]
+            field = random_fields(generators, (height, width), self.alpha, self.sigma, x.device)
+            return _launched(x, field, self.interpolation, self.color.tolist())
 
         def displacements(rows: slice) -> Tensor:
             generators = [stream.generator() for stream in self.stream[rows]]
@@ -281,7 +292,8 @@ def _warped(
         dtype = torch.float32  # as in torchvision
     size = image.shape[-2], image.shape[-1]
     if launches_warps(image):
-        return _launched(image, displacement(slice(None)), interpolation, fills)
+        field = displacement(slice(None)).to(image.device, torch.float32).permute(0, 3, 1, 2)
+        return _launched(image, field, interpolation, fills)
 
     def points(rows: slice) -> Tensor:
         return _pixel_centers(size, dtype, image.device).add_(displacement(rows).to(image.device, dtype))
@@ -289,10 +301,9 @@ def _warped(
     return warp_rows(image, points, size, interpolation, fills)
 
 
-def _launched(image: Tensor, displacement: Tensor, interpolation: InterpolationMode, fills: Sequence[Color]) -> Tensor:
+def _launched(image: Tensor, field: Tensor, interpolation: InterpolationMode, fills: Sequence[Color]) -> Tensor:
     from augserve_pipelines.kernels import warp_triton  # Triton need not be installed
 
-    field = displacement.to(image.device, torch.float32).permute(0, 3, 1, 2)
     y, x = (_centers(side, torch.float32, "cpu") for side in image.shape[-2:])
     return warp_triton.displace(image, field, (x, y), *looks(image, interpolation, fills))
 
