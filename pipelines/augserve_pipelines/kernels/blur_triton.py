@@ -49,26 +49,27 @@ def _launch(planes: Tensor, across: Tensor, down: Tensor, out: Tensor) -> None:
     count, each, height, width = planes.shape
     tiles_across = triton.cdiv(width, _COLUMNS)
     tiles = tiles_across * triton.cdiv(height, _ROWS)
-    blur_kernel[(tiles * each * count,)](
-        planes,
-        out,
-        table.to(planes.device),
-        *planes.stride(),
-        height,
-        width,
-        each,
-        tiles_across,
-        tiles,
-        across.shape[1],
-        down.shape[1],
-        MARGINS=_MARGINS,
-        BYTES=is_bytes,
-        INTERPRETED=not planes.is_cuda,
-        ROWS=_ROWS,
-        COLUMNS=_COLUMNS,
-        enable_fp_fusion=False,
-        num_warps=1,
-    )
+    with torch.cuda.device_of(planes):  # Triton launches on the current device
+        blur_kernel[(tiles * each * count,)](
+            planes,
+            out,
+            table.to(planes.device),
+            *planes.stride(),
+            height,
+            width,
+            each,
+            tiles_across,
+            tiles,
+            across.shape[1],
+            down.shape[1],
+            MARGINS=_MARGINS,
+            BYTES=is_bytes,
+            INTERPRETED=not planes.is_cuda,
+            ROWS=_ROWS,
+            COLUMNS=_COLUMNS,
+            enable_fp_fusion=False,
+            num_warps=1,
+        )
 
 
 def _margins(across: Tensor, down: Tensor) -> Tensor:

@@ -84,31 +84,32 @@ def _launched(
     together = next(number for number in (4, 3, 2, 1) if planes.shape[1] % number == 0)
     groups, across = planes.shape[1] // together, triton.cdiv(size[1], _BLOCK[1])
     tiles = across * triton.cdiv(size[0], _BLOCK[0])
-    warp_kernel[(tiles * groups * count,)](
-        planes,
-        out,
-        _table(steps, blends, colors).to(images.device),
-        field,
-        x,
-        y,
-        *planes.stride(),
-        field.stride(0),
-        *images.shape[-2:],
-        *size,
-        channels,
-        groups,
-        across,
-        tiles,
-        MAP=kind,
-        NEAREST=nearest,
-        BYTES=images.dtype == torch.uint8,
-        PLANES=together,
-        NUMBERS=_NUMBERS,
-        INTERPRETED=not images.is_cuda,
-        BLOCK_Y=_BLOCK[0],
-        BLOCK_X=_BLOCK[1],
-        enable_fp_fusion=False,
-    )
+    with torch.cuda.device_of(planes):  # Triton launches on the current device
+        warp_kernel[(tiles * groups * count,)](
+            planes,
+            out,
+            _table(steps, blends, colors).to(images.device),
+            field,
+            x,
+            y,
+            *planes.stride(),
+            field.stride(0),
+            *images.shape[-2:],
+            *size,
+            channels,
+            groups,
+            across,
+            tiles,
+            MAP=kind,
+            NEAREST=nearest,
+            BYTES=images.dtype == torch.uint8,
+            PLANES=together,
+            NUMBERS=_NUMBERS,
+            INTERPRETED=not images.is_cuda,
+            BLOCK_Y=_BLOCK[0],
+            BLOCK_X=_BLOCK[1],
+            enable_fp_fusion=False,
+        )
     return out
 
 
