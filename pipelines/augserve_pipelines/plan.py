@@ -11,6 +11,8 @@ import numpy as np
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.ops import BoolArray, Chain, Op, Select
+from augserve_pipelines.transforms.affine import AffineMap
+from augserve_pipelines.transforms.affine_warp import AffineWarp, warped_together
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
@@ -18,6 +20,7 @@ from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pad_edges import PadEdges
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
+from augserve_pipelines.transforms.rotation import Rotate
 
 Moved = TypeVar("Moved", PadEdges, Crop)
 
@@ -49,6 +52,10 @@ def flat(op: Op) -> Iterator[Op]:
         case Select(rows, Chain(ops)):
             for step in ops:
                 yield from flat(Select(rows, step))
+        case Select(rows, Select(own, inner)):
+            both = rows.copy()
+            both[rows] = own
+            yield from flat(Select(both, inner))
         case Select(rows, inner) if (parts := inner.parts()) is not None:
             yield from flat(Select(rows, parts))
         case _ if (parts := op.parts()) is not None:
@@ -103,6 +110,8 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
             return replace(first, flip=first.flip ^ rows)
         case Resample(tail=None), Finish():
             return replace(first, tail=second)
+        case Select(_, AffineMap() | Rotate() | AffineWarp()), Select(_, AffineMap() | Rotate()):
+            return warped_together(first, second, frames)
         case CastTo(), Standardize() if first.scale and first.dtype.is_floating_point and _integers(frames):
             return Finish(first, second, first.dtype)
         case Finish(), CastTo(scale=False) if first.dtype == first.cast.dtype and second.dtype.is_floating_point:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from augserve_pipelines.batch import Batch
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import flat, plan
+from augserve_pipelines.transforms.affine import AffineMap
+from augserve_pipelines.transforms.affine_warp import AffineWarp
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
@@ -20,6 +24,7 @@ from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pad_edges import PadEdges
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
+from augserve_pipelines.transforms.rotation import Rotate
 from factories import make_image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -118,3 +123,22 @@ def test_a_window_of_a_padded_image_is_cut_before_it_is_padded() -> None:
         assert_same(image, plainly[i], f"row {i}")
     whole = Crop(np.zeros_like(tops), lefts, np.full(6, 1), np.full(6, 14))  # of the padding alone in some rows
     assert plan(Chain((pad, whole)), frames).ops == (pad, whole)
+
+
+def test_warps_of_different_samples_are_one() -> None:
+    images = make_images()
+    frames, seeds = Frames.of(images), range(len(images))
+    for transform in (T.TrivialAugmentWide(), T.RandAugment(3, interpolation="bilinear"), T.AutoAugment()):
+        drawn = Chain(tuple(flat(transform.draw(Lanes(seeds), frames))))
+        planned = plan(drawn, frames).ops
+        warps = [op for op in planned if isinstance(op, Select) and isinstance(op.op, AffineWarp)]
+        assert warps
+        for before, after in itertools.pairwise(planned):
+            assert not (_warps(before) and _warps(after)) or (before.rows & after.rows).any()
+        plainly, fusedly = drawn.run(Batch.of(images)), Pipeline([transform])(images, seeds)
+        for i in seeds:
+            assert_same(fusedly[i], plainly[i], f"{transform}, image {i}")
+
+
+def _warps(op: Op) -> bool:
+    return isinstance(op, Select) and isinstance(op.op, AffineWarp | AffineMap | Rotate)

@@ -29,6 +29,11 @@ def gaussian_kernel(sizes: tuple[int, int], sigmas: tuple[float, float], dtype: 
     return down.unsqueeze(1) * across
 
 
+def gaussian_taps(size: int, sigmas: NDArray[np.float32]) -> Tensor:
+    """The taps of many kernels along one side, float32 ``[n, size]``: the products of two give ``gaussian_kernel``."""
+    return _taps(size, torch.from_numpy(sigmas).unsqueeze(1), torch.float32)
+
+
 def convolve(images: Tensor, kernels: Tensor) -> Tensor:
     """Convolve each of ``images`` ``[n, ..., C, H, W]``, mirrored at the borders, with its own ``[n, h, w]`` kernel.
 
@@ -45,10 +50,10 @@ def convolve(images: Tensor, kernels: Tensor) -> Tensor:
     return blurred.view(images.shape)
 
 
-def _taps(size: int, sigma: float, dtype: torch.dtype) -> Tensor:
+def _taps(size: int, sigma: float | Tensor, dtype: torch.dtype) -> Tensor:
     """``exp(-x**2 / (2 * sigma**2))``, normalised: a softmax over x divided by the root of 2."""
     furthest = (size - 1) / (2.0 * math.sqrt(2.0))
-    return torch.linspace(-furthest, furthest, size, dtype=dtype).div_(sigma).pow_(2).neg_().softmax(0)
+    return torch.linspace(-furthest, furthest, size, dtype=dtype).div(sigma).pow_(2).neg_().softmax(-1)
 
 
 def _sums_in_order(images: Tensor, kernels: Tensor) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import Center, Degrees, Fill, ScaleRange, Shear, Translate, WarpInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, colors, image_colors
-from augserve_pipelines.transforms.matrices import Affinity, Projective, Size, from_middle, middle, projective
+from augserve_pipelines.transforms.matrices import Affinity, Matrix, Projective, Size, from_middle, middle, projective
 from augserve_pipelines.transforms.warp import check_mode, check_warp, transformed_picture, warp_affinely, warp_mask
 from augserve_pipelines.transforms.warp_boxes import Move, affine_move, move_boxes, move_keypoints
 from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode
@@ -207,10 +207,13 @@ class AffineMap(Op):
 
     def image(self, x: Tensor) -> Tensor:
         size = x.shape[-2], x.shape[-1]
-        rows = zip(self.angle.tolist(), self.translate.tolist(), self.scale.tolist(), self.shear.tolist(), strict=True)
-        center = from_middle(self.center, *size)
-        matrices = [Affinity(*row).inverse(center) for row in rows]
-        return warp_affinely(x, matrices, size, self.interpolation, self.color.tolist())
+        return warp_affinely(x, self.matrices([size] * len(x)), size, self.interpolation, self.color.tolist())
+
+    def matrices(self, sizes: Iterable[Size]) -> list[Matrix]:
+        """From points of the results to points of images of these sizes, from the middle."""
+        drawn = (self.angle.tolist(), self.translate.tolist(), self.scale.tolist(), self.shear.tolist())
+        rows = zip(sizes, *drawn, strict=True)
+        return [Affinity(*row).inverse(from_middle(self.center, *size)) for size, *row in rows]
 
 
 class RandomAffine(Transform):

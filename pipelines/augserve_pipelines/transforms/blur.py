@@ -16,7 +16,8 @@ from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
-from augserve_pipelines.kernels.blur import convolve, gaussian_kernel
+from augserve_pipelines.kernels.blur import convolve, gaussian_kernel, gaussian_taps
+from augserve_pipelines.kernels.launching import launches
 from augserve_pipelines.lanes import GlobalLane, Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import KernelSize, Sigma
@@ -49,6 +50,9 @@ def gaussian_blur_image(
     for side, taps in zip(image.shape[:-3:-1], sizes, strict=True):
         if side <= taps // 2:
             raise ValueError(f"kernel_size {taps} is too large for {side} pixels: more than {taps // 2} are needed")
+    if _launches(image):
+        both = [np.array([sigma], np.float32) for sigma in sigmas]
+        return _launched(image.unsqueeze(0), sizes, both[0], both[1]).squeeze(0)
     kernel = gaussian_kernel(sizes, sigmas, _float(image))
     return convolve(image.unsqueeze(0), kernel.unsqueeze(0)).squeeze(0)
 
@@ -74,6 +78,8 @@ class Blur(Op):
     sigma: FloatArray  # [N]
 
     def image(self, x: Tensor) -> Tensor:
+        if _launches(x):
+            return _launched(x, self.kernel_size, self.sigma, self.sigma)
         dtype = _float(x)
         kernels = [gaussian_kernel(self.kernel_size, (sigma, sigma), dtype) for sigma in self.sigma.tolist()]
         return convolve(x, torch.stack(kernels))
@@ -112,6 +118,18 @@ class GaussianBlur(Transform):
     def get_params(sigma_min: float, sigma_max: float) -> float:
         """Draw a standard deviation between two, from torch's global generator."""
         return float(GlobalLane().uniform(sigma_min, sigma_max)[0])
+
+
+def _launches(image: Tensor) -> bool:
+    learned = image.requires_grad and torch.is_grad_enabled()
+    return launches(image.device) and image.dtype in (torch.uint8, torch.float32) and not learned
+
+
+def _launched(images: Tensor, sizes: tuple[int, int], across: FloatArray, down: FloatArray) -> Tensor:
+    """``[n, ..., C, H, W]`` blurred by the kernel of CUDA, each by its deviations ``[n]`` across and down."""
+    from augserve_pipelines.kernels.blur_triton import blur  # Triton need not be installed
+
+    return blur(images, gaussian_taps(sizes[0], across), gaussian_taps(sizes[1], down))
 
 
 def _check(name: str, sizes: IntArray, taps: int) -> None:

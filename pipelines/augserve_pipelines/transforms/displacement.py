@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, TypeAlias
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -14,10 +15,10 @@ from torch import Tensor
 from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Deferred
 from augserve_pipelines.errors import InvalidInput
-from augserve_pipelines.kernels.blur import convolve, gaussian_kernel
+from augserve_pipelines.kernels.blur import convolve, gaussian_kernel, gaussian_taps
 from augserve_pipelines.lanes import Stream
 
-__all__ = ["Displacement", "Pair", "check_smoothing", "pair", "random_displacement"]
+__all__ = ["Displacement", "Pair", "check_smoothing", "pair", "random_displacement", "random_fields"]
 
 Pair: TypeAlias = tuple[float, float]  # across and down
 
@@ -63,6 +64,36 @@ def random_displacement(generator: torch.Generator, height: int, width: int, alp
     sides = (width, height)
     planes = [noise[i, 0] * alpha[i] / sides[i] for i in range(2)]
     return torch.stack(planes, -1).unsqueeze(0)
+
+
+def random_fields(
+    generators: Sequence[torch.Generator], size: tuple[int, int], alpha: Pair, sigma: Pair, device: torch.device
+) -> Tensor:
+    """``random_displacement`` for many samples, ``[n, 2, H, W]`` across and down, smoothed by the kernel of CUDA.
+
+    Args:
+        generators: one for each sample.
+        size: height and width of the images.
+        alpha: how far pixels move.
+        sigma: standard deviations of the Gaussian that smooths displacements.
+        device: where they are smoothed.
+    """
+    noise = torch.stack([torch.rand(2, *size, generator=own) for own in generators]).mul_(2).sub_(1).to(device)
+    if any(sigma):
+        noise = torch.cat([_blurred(noise[:, axis : axis + 1], _taps(sigma[axis]), sigma) for axis in range(2)], 1)
+    # Divided by a tensor: CUDA multiplies by the inverse of a number, which rounds otherwise.
+    factors, sides = noise.new_tensor(alpha), noise.new_tensor(size[::-1])
+    return noise.mul_(factors[:, None, None]).div_(sides[:, None, None])
+
+
+def _blurred(planes: Tensor, taps: int, sigma: Pair) -> Tensor:
+    from augserve_pipelines.kernels.blur_triton import blur  # Triton need not be installed
+
+    across, down = (gaussian_taps(taps, np.full(len(planes), own, np.float32)) for own in sigma)
+    if taps > 3:
+        return blur(planes, across, down)
+    kernels = down[:, :, None] * across[:, None]  # which torch sums in another order
+    return convolve(planes.cpu(), kernels).to(planes.device)
 
 
 def _smoothed(noise: Tensor, sigma: Pair) -> Tensor:

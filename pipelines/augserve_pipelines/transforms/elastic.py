@@ -24,11 +24,26 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import MODES, Fill, ModeLike, NotNegative
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
-from augserve_pipelines.transforms.displacement import Displacement, Pair, check_smoothing, pair, random_displacement
+from augserve_pipelines.transforms.displacement import (
+    Displacement,
+    Pair,
+    check_smoothing,
+    pair,
+    random_displacement,
+    random_fields,
+)
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, colors, image_colors
 from augserve_pipelines.transforms.matrices import Size
 from augserve_pipelines.transforms.pictures import by_tensor
-from augserve_pipelines.transforms.warp import TENSOR_MODES, check_warp, float_of, warp_mask, warp_rows
+from augserve_pipelines.transforms.warp import (
+    TENSOR_MODES,
+    check_warp,
+    float_of,
+    launches_warps,
+    looks,
+    warp_mask,
+    warp_rows,
+)
 from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode, is_rotated_bounding_format
 
 __all__ = [
@@ -195,6 +210,10 @@ class Elastic(Op):
 
     def image(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
+        if launches_warps(x):
+            generators = [stream.generator() for stream in self.stream]
+            field = random_fields(generators, (height, width), self.alpha, self.sigma, x.device)
+            return _launched(x, field, self.interpolation, self.color.tolist())
 
         def displacements(rows: slice) -> Tensor:
             generators = [stream.generator() for stream in self.stream[rows]]
@@ -272,6 +291,9 @@ def _warped(
     if dtype == torch.float16 and not image.is_cuda:
         dtype = torch.float32  # as in torchvision
     size = image.shape[-2], image.shape[-1]
+    if launches_warps(image):
+        field = displacement(slice(None)).to(image.device, torch.float32).permute(0, 3, 1, 2)
+        return _launched(image, field, interpolation, fills)
 
     def points(rows: slice) -> Tensor:
         return _pixel_centers(size, dtype, image.device).add_(displacement(rows).to(image.device, dtype))
@@ -279,10 +301,21 @@ def _warped(
     return warp_rows(image, points, size, interpolation, fills)
 
 
+def _launched(image: Tensor, field: Tensor, interpolation: InterpolationMode, fills: Sequence[Color]) -> Tensor:
+    from augserve_pipelines.kernels import warp_triton  # Triton need not be installed
+
+    y, x = (_centers(side, torch.float32, "cpu") for side in image.shape[-2:])
+    return warp_triton.displace(image, field, (x, y), *looks(image, interpolation, fills))
+
+
+def _centers(side: int, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    return torch.linspace((1 - side) / side, (side - 1) / side, side, dtype=dtype, device=device)
+
+
 def _pixel_centers(size: Size, dtype: torch.dtype, device: torch.device) -> Tensor:
     """-1 to 1 from edge to edge: ``[1, H, W, 2]``."""
     height, width = size
-    y, x = (torch.linspace((1 - n) / n, (n - 1) / n, n, dtype=dtype, device=device) for n in size)
+    y, x = (_centers(side, dtype, device) for side in size)
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).unsqueeze(0)
 
 

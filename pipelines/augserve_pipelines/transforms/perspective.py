@@ -32,6 +32,8 @@ from augserve_pipelines.transforms.warp import (
     check_mode,
     check_warp,
     float_of,
+    launched,
+    launches_warps,
     sums_of_products,
     transformed_picture,
     warp_mask,
@@ -286,6 +288,10 @@ def _coefficients(startpoints: Points, endpoints: Points, coefficients: Sequence
 def _warped(
     image: Tensor, coefficients: Tensor, size: Size, interpolation: InterpolationMode, fills: Sequence[Color]
 ) -> Tensor:
+    if launches_warps(image):
+        theta = coefficients.float()
+        half = torch.tensor([0.5 * size[1], 0.5 * size[0]]).repeat_interleave(3)
+        return launched(image, torch.cat([theta[:, :6] / half, theta[:, 6:]], 1), size, interpolation, fills)
     theta = coefficients.to(image.device, float_of(image))
     return warp_rows(image, lambda rows: _points(theta[rows], size), size, interpolation, fills)
 

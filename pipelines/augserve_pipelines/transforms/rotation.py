@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,10 +245,14 @@ class Rotate(Turns):
         return frames.resized(self.height, self.width).planar()
 
     def image(self, x: Tensor) -> Tensor:
-        center = from_middle(self.center, x.shape[-2], x.shape[-1])
-        matrices = [_inverse(angle, center) for angle in self.angle.tolist()]
+        matrices = self.matrices([(x.shape[-2], x.shape[-1])] * len(x))
         size = int(self.height[0]), int(self.width[0])
         return warp_affinely(x, matrices, size, self.interpolation, self.color.tolist())
+
+    def matrices(self, sizes: Iterable[Size]) -> list[Matrix]:
+        """From points of the results to points of images of these sizes, from the middle."""
+        rows = zip(self.angle.tolist(), sizes, strict=True)
+        return [_inverse(angle, from_middle(self.center, *size)) for angle, size in rows]
 
 
 def rotation(
@@ -273,7 +277,8 @@ def rotation(
     check_mode(interpolation, frames)
     height, width = _sizes(angle, frames, expand, center).T
     warps = Rotate(angle, *shared, height, width, image_colors(fill, frames))
-    return Chain((Select(exact, turns), Select(~exact, warps))) if exact.any() else warps
+    # Warps come first: those of other augmentations stand before them, and fuse with them.
+    return Chain((Select(~exact, warps), Select(exact, turns))) if exact.any() else warps
 
 
 class RandomRotation(Transform):

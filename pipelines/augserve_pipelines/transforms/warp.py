@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.kernels.launching import launches
 from augserve_pipelines.transforms.fill import Color, check_color, picture_color, pixel_kinds, values_of
 from augserve_pipelines.transforms.matrices import Affinity, Matrix, Size
 
@@ -22,6 +23,9 @@ __all__ = [
     "check_mode",
     "check_warp",
     "float_of",
+    "launched",
+    "launches_warps",
+    "looks",
     "sums_of_products",
     "transformed_picture",
     "warp_affinely",
@@ -30,6 +34,7 @@ __all__ = [
     "warped",
 ]
 
+KERNEL_DTYPES = (torch.uint8, torch.float32)
 TENSOR_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
 
 
@@ -37,9 +42,38 @@ def warp_affinely(
     image: Tensor, matrices: Sequence[Matrix], size: Size, interpolation: InterpolationMode, fills: Sequence[Color]
 ) -> Tensor:
     """``[n, ..., C, H, W]`` to ``[n, ..., C, *size]``; row ``i`` by the inverse ``matrices[i]``, from the middle."""
-    theta = torch.tensor(matrices, dtype=float_of(image), device=image.device)  # [n, 2, 3]
     image_size = image.shape[-2], image.shape[-1]
+    if launches_warps(image):
+        half = torch.tensor([0.5 * image_size[1], 0.5 * image_size[0]])
+        return launched(image, torch.tensor(matrices) / half[:, None], size, interpolation, fills)
+    theta = torch.tensor(matrices, dtype=float_of(image), device=image.device)  # [n, 2, 3]
     return warp_rows(image, lambda rows: affine_points(theta[rows], image_size, size), size, interpolation, fills)
+
+
+def launches_warps(image: Tensor) -> bool:
+    """Whether images ``[n, ..., C, H, W]`` are warped by our own kernel: one launch for all samples and colours."""
+    learned = image.requires_grad and torch.is_grad_enabled()
+    return launches(image.device) and image.dtype in KERNEL_DTYPES and bool(image.numel()) and not learned
+
+
+def launched(
+    image: Tensor, steps: Tensor, size: Size, interpolation: InterpolationMode, fills: Sequence[Color]
+) -> Tensor:
+    """What the kernel makes of ``[n, ..., C, H, W]`` by ``steps``, 6 or 8 numbers for each sample."""
+    from augserve_pipelines.kernels import warp_triton  # Triton need not be installed
+
+    return warp_triton.warp(image, steps.reshape(len(image), -1), size, *looks(image, interpolation, fills))
+
+
+def looks(image: Tensor, interpolation: InterpolationMode, fills: Sequence[Color]) -> tuple[bool, Tensor, Tensor]:
+    """For the kernel: whether pixels are picked, whose colour is blended in ``[n]``, and the colours ``[n, C]``."""
+    if interpolation not in TENSOR_MODES:
+        raise _not_for_tensors(interpolation)
+    channels = image.shape[-3]
+    values = [values_of(fill) for fill in fills]
+    colors = torch.tensor([own * channels if len(own) == 1 else own for own in values])
+    blends = torch.tensor([fill is not None for fill in fills])
+    return interpolation is InterpolationMode.NEAREST, blends, colors
 
 
 def warp_rows(
