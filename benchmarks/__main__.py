@@ -4,37 +4,59 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import gpu
+from benchmarks.measure import call
 from benchmarks.results import Results, Section, show
 
-PARTS = ("engine", "server", "arrivals", "mixed", "memory", "gpu")
-"""Modules of this package, each with ``run``."""
+CPU = ("engine", "server", "arrivals", "mixed")
+PARTS = (*CPU, "memory", "gpu")
+"""What there is: modules of this package, each with ``run``."""
 
-_ALWAYS = ("engine", "server", "arrivals", "mixed")
 
+def main(arguments: Sequence[str], command: str) -> None:
+    """Run what the command line asks for; ``command`` is what it is kept under.
 
-def main() -> None:
-    """Run what the command line asks for."""
-    options = _parser().parse_args()
-    sections: list[Section] = []
-    for part in options.only or [*_ALWAYS, *(["memory"] if options.minutes else [])]:
-        for section in _work(part, options)():
-            show(section)
-            sections.append(section)
-    results = Results.here(" ".join(["python -m benchmarks", *sys.argv[1:]]), sections, options.note)
+    Exits with status 1 where a part failed; what the others measured is saved all the same.
+    """
+    options = _parser().parse_args(arguments)
+    parts = _parts(options)
+    sections, failed = _measured(parts, vars(options))
+    results = Results.here(" ".join([command, *sys.argv[1:]]), sections, options.note)
     results.save(options.json)
     results.save_csv(options.csv)
     print(f"\n{results.machine}\nsaved as {options.json} and {options.csv}")
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
-def _work(part: str, options: argparse.Namespace) -> Callable[[], list[Section]]:
-    run = import_module(f"benchmarks.{part}").run
-    if part == "memory":
-        return lambda: run(options.minutes or 10)
-    return lambda: run(options.rounds, options.seconds)
+def _parts(options: argparse.Namespace) -> list[str]:
+    chosen = options.only or [*CPU, *(["memory"] if options.minutes else [])]
+    if "gpu" in chosen:
+        gpu.require_device()
+    return [part for one in chosen for part in (gpu.PARTS if one == "gpu" else [one])]
+
+
+def _measured(parts: Sequence[str], options: dict[str, object]) -> tuple[list[Section], list[str]]:
+    """The sections of all parts, and the parts that failed."""
+    sections: list[Section] = []
+    failed = []
+    given = {name: value for name, value in options.items() if value is not None}
+    for part in parts:
+        try:
+            found: list[Section] = call(import_module(f"benchmarks.{part}").run, given)
+        except Exception:  # noqa: BLE001 - a part that fails is not to cost the others their hour
+            traceback.print_exc()
+            failed.append(part)
+            continue
+        for section in found:
+            show(section)
+        sections += found
+    return sections, failed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,4 +72,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:], "python -m benchmarks")

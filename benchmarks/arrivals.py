@@ -15,8 +15,8 @@ SHARES = (0.25, 0.5, 0.75, 0.9)
 
 ABOUT = (
     "An open loop: single JPEG files of 500 x 375 pixels arrive at random moments (Poisson) at a fixed rate, whatever "
-    "the server does, by plain sockets. Latencies run from the moment of arrival, so time that a request waits to be sent "
-    "counts. Rates are shares of what a closed loop of 32 requests in flight got just before, the first row."
+    "the server does, by plain sockets. Latencies run from the moment of arrival, so time that a request waits to be "
+    "sent counts. Rates are shares of what a closed loop of 32 requests in flight got just before, the first row."
 )
 
 

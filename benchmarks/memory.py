@@ -54,7 +54,7 @@ class Memory:
         return cls(task, seconds[-1] / 60, images, middle, min(kept), max(kept), spread, slope)
 
 
-def run(minutes: float) -> list[Section]:
+def run(minutes: float = 10.0) -> list[Section]:
     """Watch the memory for so many minutes."""
     task = f"{PIPELINE}, {machine.cores()} cores"
     with serving() as server, processes(1) as client:

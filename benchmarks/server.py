@@ -33,8 +33,8 @@ ABOUT = (
     "JPEG files of 500 x 375 pixels in memory, imagenet_train, on all cores of the machine, the client's share "
     "included. A closed loop: a fixed number of requests in flight from one client process, which uses the client "
     "library (Client: results are numpy arrays in the client) or plain sockets, which send what the library sends and "
-    "drop the answers. Ratios are to worker processes with Pillow and torchvision v2 that keep their results, the median over "
-    "rounds in which all took turns. DALI's pixels are not torchvision's."
+    "drop the answers. Ratios are to worker processes with Pillow and torchvision v2 that keep their results: the "
+    "median over rounds in which all took turns. DALI's pixels are not torchvision's."
 )
 BUSY_ABOUT = (
     "The same runs, as the server saw them. The bottleneck is what is busy for 90 % of the time or more, in this "
