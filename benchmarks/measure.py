@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Name = tuple[str, str]
 """A contender and its setting."""
@@ -72,6 +73,12 @@ def in_turns(contenders: Mapping[Name, Callable[[], float]], rounds: int) -> Rou
         run()
     rates = [[run() for run in contenders.values()] for _ in range(rounds)]
     return Rounds({name: [rate[place] for rate in rates] for place, name in enumerate(contenders)})
+
+
+def call(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """Call a function with those of the given arguments that it names."""
+    taken = inspect.signature(function).parameters
+    return function(**{name: value for name, value in given.items() if name in taken})
 
 
 def rate(work: Callable[[], int], seconds: float) -> float:

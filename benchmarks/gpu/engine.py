@@ -30,8 +30,8 @@ ABOUT = (
     "are to torchvision v2 image by image on the same device. The other libraries do not give the same pixels."
 )
 MOVED_ABOUT = (
-    "Bytes that imagenet_train cannot avoid: each crop read once (its area as torchvision draws it, the mean over 10,000 "
-    "draws) and each float32 result written once, times images a second; and the share of a copy on the device, "
+    "Bytes that imagenet_train cannot avoid: each crop read once (its area as torchvision draws it, the mean over "
+    "10,000 draws) and each float32 result written once, times images a second; and the share of a copy on the device, "
     "measured just before."
 )
 

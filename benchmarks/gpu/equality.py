@@ -38,7 +38,7 @@ class Equality:
     equal: bool
 
 
-def run(device: str, crops: int = CROPS) -> list[Section]:
+def run(device: str = "cuda", crops: int = CROPS) -> list[Section]:
     """Compare a device with the CPU."""
     photographs = [_tensor(picture) for picture in decoded(mixed_jpegs(48))]
     kinds = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.measure import call
 from benchmarks.results import Section
 
 FOLDER = Path(__file__).parents[1] / "kernels"
 
 ABOUT = "Bytes read and written by copying 1 GiB on the device: what memory allows."
-KERNEL_ABOUT = "The kernel against its reference. Where a row has GB/s, its share of the copy above, of the same run, is beside it."
+KERNEL_ABOUT = "The kernel against its reference. Where a row has GB/s, its share of the copy above stands beside it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def run(rounds: int, seconds: float) -> list[Section]:
     sections = [Section.of("GPU memory", ABOUT, [row])]
     for module in modules():
         given = {"rounds": rounds, "seconds": seconds, "device": "cuda", "copy_gigabytes_per_second": copied}
-        rows = call(import_module(module).run, given)
+        rows: Sequence[Any] = call(import_module(module).run, given)
         title = f"kernels, {module.rpartition('.')[2]}"
         sections.append(Section(title, KERNEL_ABOUT, [with_share(record(row), copied) for row in rows]))
     return sections
@@ -43,13 +43,6 @@ def run(rounds: int, seconds: float) -> list[Section]:
 def modules() -> list[str]:
     """The modules of ``benchmarks/kernels``."""
     return [f"benchmarks.kernels.{path.stem}" for path in sorted(FOLDER.glob("[a-z]*.py"))]
-
-
-def call(function: Callable[..., Any], given: dict[str, Any]) -> Sequence[Any]:
-    """Call a function with those of the given arguments that it names."""
-    taken = inspect.signature(function).parameters
-    rows: Sequence[Any] = function(**{name: value for name, value in given.items() if name in taken})
-    return rows
 
 
 def record(row: Any) -> dict[str, Any]:

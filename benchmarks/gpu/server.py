@@ -16,9 +16,9 @@ from benchmarks.serving import serving
 SIZE = 64
 
 ABOUT = (
-    "JPEG files of 500 x 375 pixels in memory, imagenet_train, float16 results: 64 images a request over HTTP, results in "
-    "the client's memory. Ratios are to worker processes with Pillow and torchvision v2 on the CPU. DALI decodes on the "
-    "GPU in-process, leaves its results there, and its pixels are not torchvision's."
+    "JPEG files of 500 x 375 pixels in memory, imagenet_train: 64 images a request over HTTP, results in the client's "
+    "memory. Ratios are to worker processes with Pillow and torchvision v2 on the CPU. DALI decodes on the GPU "
+    "in-process, leaves its results there, and its pixels are not torchvision's."
 )
 
 
