@@ -51,7 +51,8 @@ def _circumstances(name: str, results: Results) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in results.versions.items())
     lines = [f"## On {results.machine} ({name})", "", f"    {results.command}", ""]
     lines += [f"{results.date}. {versions}.", ""]
-    return "\n".join([*lines, f"**{results.note}**", ""] if results.note else lines)
+    lines += [f"**{results.note}**", ""] if results.note else []
+    return "\n".join(lines)
 
 
 def _section(section: Section, plots: Sequence[str]) -> str:

@@ -83,6 +83,7 @@ def test_memory_is_judged_after_the_warm_up() -> None:
 
 def test_a_page_is_rendered_from_saved_results(tmp_path: Path) -> None:
     rates = in_turns({("torchvision v2", "one; more"): lambda: 10.0, ("augserve", "x | y"): lambda: 25.0}, 2)
+    memory = Memory.of("t", 1, [1.0, 2.0], [3.0, 3.0])
     sections = [
         Section.of("engine", "How it was.", rates.rows("simclr")),
         Section.of(
@@ -93,7 +94,7 @@ def test_a_page_is_rendered_from_saved_results(tmp_path: Path) -> None:
     results = Results.load(tmp_path / "cpu.json")
     results.save_csv(tmp_path / "cpu.csv")
     page = tmp_path / "docs" / "performance.md"
-    report.write({"cpu": results}, page)
+    report.write({"cpu": results, "unremarked": Results.here("python -m benchmarks", [])}, page)
     text = page.read_text()
     assert r"| augserve | x \| y | 25 | 2.50 | 2.50 | 2.50 |" in text
     for part in ("    python -m benchmarks --rounds 2\n", results.machine, results.date, "**a trial**", "**simclr**"):
