@@ -86,9 +86,7 @@ def test_a_page_is_rendered_from_saved_results(tmp_path: Path) -> None:
     memory = Memory.of("t", 1, [1.0, 2.0], [3.0, 3.0])
     sections = [
         Section.of("engine", "How it was.", rates.rows("simclr")),
-        Section.of(
-            "memory", "How.", [Memory.of("t", 1, [1.0, 2.0], [3.0, 3.0])], seconds=[1.0, 2.0], resident_mib=[3, 3]
-        ),
+        Section.of("memory", "How.", [memory], seconds=[1.0, 2.0], resident_mib=[3.0, 3.0]),
     ]
     Results.here("python -m benchmarks --rounds 2", sections, "a trial").save(tmp_path / "cpu.json")
     results = Results.load(tmp_path / "cpu.json")
