@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str], command: str) -> None:
     options = _parser().parse_args(arguments)
     parts = _parts(options)
     sections, failed = _measured(parts, vars(options))
-    results = Results.here(" ".join([command, *sys.argv[1:]]), sections, options.note)
+    results = Results.here(shlex.join([*command.split(), *arguments]), sections, options.note)
     results.save(options.json)
     results.save_csv(options.csv)
     print(f"\n{results.machine}\nsaved as {options.json} and {options.csv}")

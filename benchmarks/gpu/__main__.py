@@ -7,4 +7,4 @@ import sys
 from benchmarks.__main__ import main
 
 if __name__ == "__main__":
-    main(["--only", "gpu", *sys.argv[1:]], "python -m benchmarks.gpu")
+    main(["--only", "gpu", *sys.argv[1:]], "python -m benchmarks")
