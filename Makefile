@@ -20,7 +20,7 @@ NO_PYTHON := Python 3.11, 3.12 or 3.13 with its venv module is needed, and none 
 
 .PHONY: help
 help: ## Say what the targets are.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: serve
 serve: .venv/.serve ## Start the server: make serve, make serve PORT=9000 HOST=0.0.0.0 DEVICE=cpu
@@ -41,8 +41,17 @@ test-gpu: .venv/.develop ## Compare CUDA with the CPU, where there is a device.
 	$(BIN)/pytest -m gpu tests/gpu
 
 .PHONY: bench
-bench: .venv/.develop ## Measure speed side by side with torchvision, on the screen and in a CSV file.
+bench: .venv/.bench ## Measure speed side by side with other libraries: on the screen, as CSV and JSON in out.
 	$(BIN)/python -m benchmarks
+
+.PHONY: bench-gpu
+bench-gpu: .venv/.bench ## Measure equality and speed on CUDA, where there is a device.
+	$(BIN)/python -m benchmarks.gpu --json out/gpu.json --csv out/gpu.csv
+
+.PHONY: bench-page
+bench-page: .venv/.bench ## Measure everything on the CPU, memory too (half an hour), and write docs/performance.md.
+	$(BIN)/python -m benchmarks --minutes 10 --json benchmarks/results/cpu.json
+	$(BIN)/python -m benchmarks.report
 
 .PHONY: docs
 docs: .venv/.develop ## Write the generated files: exports, docs/transforms.md, docs/parity.md (a minute), schema, settings.
@@ -81,3 +90,8 @@ pins: ## Pin every version anew for all Pythons, keeping what constraints.txt ha
 	@$(PIP_INSTALL) --editable '.[dev]'
 	@$(PIP_INSTALL) --no-deps torchvision  # the tests' oracle
 	@touch .venv/.serve $@
+
+.venv/.bench: pyproject.toml constraints.txt | .venv/.develop
+	@echo "installing the libraries that speed is compared with into .venv, once"
+	@$(PIP_INSTALL) --editable '.[dev,bench]'
+	@touch $@

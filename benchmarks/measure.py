@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import os
-import platform
+import inspect
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from rich.console import Console
-from rich.table import Table
+Name = tuple[str, str]
+"""A contender and its setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +26,59 @@ class Row:
     highest_ratio: float
 
 
-def in_turns(
-    task: str, contenders: Mapping[tuple[str, str], Callable[[], float]], rounds: int, baseline: int = 0
-) -> list[Row]:
-    """Run every contender, a function that returns images a second, in every round, after one round to warm up.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure that the project set itself, beside what was measured: the median over the rounds, and its range."""
 
-    ``contenders`` are named by contender and setting; ratios are to the one at place ``baseline`` in the same round.
-    """
+    task: str
+    what: str
+    measured: float
+    lowest: float
+    highest: float
+    target: str
+    met: bool
+
+    @classmethod
+    def of(cls, task: str, what: str, values: Sequence[float], bound: Literal[">=", "<="], limit: float) -> Target:
+        """The median of ``values`` against a limit."""
+        middle = statistics.median(values)
+        met = middle >= limit if bound == ">=" else middle <= limit
+        return cls(task, what, middle, min(values), max(values), f"{bound} {limit:g}", met)
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Images a second of every contender in every round."""
+
+    rates: Mapping[Name, Sequence[float]]
+
+    def ratios(self, name: Name, baseline: Name) -> list[float]:
+        """One contender over another, round by round."""
+        return [one / other for one, other in zip(self.rates[name], self.rates[baseline], strict=True)]
+
+    def rows(self, task: str, baseline: Name | None = None) -> list[Row]:
+        """A row for each contender; ratios are to ``baseline``, or else to the first, in the same round."""
+        first = baseline or next(iter(self.rates))
+        rows = []
+        for (contender, setting), rates in self.rates.items():
+            ratios = self.ratios((contender, setting), first)
+            middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
+            rows.append(Row(task, contender, setting, statistics.median(rates), middle, low, high))
+        return rows
+
+
+def in_turns(contenders: Mapping[Name, Callable[[], float]], rounds: int) -> Rounds:
+    """Run every contender, a function that returns images a second, in every round, after one round to warm up."""
     for run in contenders.values():
         run()
     rates = [[run() for run in contenders.values()] for _ in range(rounds)]
-    rows = []
-    for place, (contender, setting) in enumerate(contenders):
-        ratios = [rate[place] / rate[baseline] for rate in rates]
-        rate = statistics.median(rate[place] for rate in rates)
-        rows.append(Row(task, contender, setting, rate, statistics.median(ratios), min(ratios), max(ratios)))
-    return rows
+    return Rounds({name: [rate[place] for rate in rates] for place, name in enumerate(contenders)})
+
+
+def call(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """Call a function with those of the given arguments that it names."""
+    taken = inspect.signature(function).parameters
+    return function(**{name: value for name, value in given.items() if name in taken})
 
 
 def rate(work: Callable[[], int], seconds: float) -> float:
@@ -55,36 +89,9 @@ def rate(work: Callable[[], int], seconds: float) -> float:
     return images / passed if images else 0.0
 
 
-def machine() -> str:
-    """What the figures were measured on, in one line."""
-    names = ("torch", "torchvision", "pillow", "simplejpeg", "numpy")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}, {versions}"
-
-
-def show(rows: Sequence[Row]) -> None:
-    """The results as a table on the screen."""
-    table = Table(title=machine(), title_justify="left")
-    for name in ("task", "contender", "setting"):
-        table.add_column(name)
-    for name in ("images/s", "ratio", "lowest to highest"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        spread = f"{row.lowest_ratio:.2f} to {row.highest_ratio:.2f}"
-        table.add_row(row.task, row.contender, row.setting, f"{row.images_per_second:.0f}", f"{row.ratio:.2f}", spread)
-    Console(width=140).print(table)
-
-
-def save(rows: Sequence[Row], path: Path) -> None:
-    """The results as a CSV file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that ``share`` of all values do not exceed; not a number where there are none."""
+    if not values:
+        return float("nan")
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-round(share * len(ordered) * 1e6) // 1_000_000) - 1))]

@@ -1,156 +1,155 @@
-"""The server against the same pipeline in-process: JPEG files in, float16 tensors out, on all cores."""
+"""The server against libraries in-process: JPEG files in, float16 tensors out, on all cores."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
-import re
-import subprocess
-import sys
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from io import BytesIO
-from typing import Any
+from functools import partial
 
-import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
-
-from augserve import Client
-from augserve_pipelines import Pipeline
-from benchmarks.measure import Row, in_turns
+from benchmarks import machine, peers, traffic
+from benchmarks.measure import Name, Rounds, Target, in_turns
+from benchmarks.peers import torchvision as reference
 from benchmarks.photographs import jpegs
-from benchmarks.shipped import shipped
+from benchmarks.results import Section
+from benchmarks.served import Run, Served, observe, row
+from benchmarks.serving import Running, serving
 
 PIPELINE = "imagenet_train"
 FILES = 256
-# Requests in flight: enough that the server always has work.
 IN_FLIGHT = {32: 4, 1: 32}
+"""Requests in flight by their number of images: enough that the server always has work."""
 
-Rate = Callable[[], float]
+WIRES: Mapping[str, traffic.Options] = {"float16": {"dtype": "float16"}, "uint8 wire": {"wire": "uint8"}}
+"""Forms of results: as they are used, and as few bytes as carry them, which the client makes floats of."""
+
+OURS = "augserve serve"
+LIBRARY, SOCKETS = "Client", "plain sockets"
+DALI_CPU = ("DALI, CPU, in-process", "batches of 32; not the same pixels")
+AT_LEAST_DALI, AT_LEAST_SINGLES = 1.5, 0.7
+
+ABOUT = (
+    "JPEG files of 500 x 375 pixels in memory, imagenet_train, on all cores of the machine, the client's share "
+    "included. A closed loop: a fixed number of requests in flight from one client process, which uses the client "
+    "library (Client: results are numpy arrays in the client) or plain sockets, which send what the library sends and "
+    "drop the answers. Ratios are to worker processes with Pillow and torchvision v2 that keep their results: the "
+    "median over rounds in which all took turns. DALI's pixels are not torchvision's."
+)
+BUSY_ABOUT = (
+    "The same runs, as the server saw them. The bottleneck is what is busy for 90 % of the time or more, in this "
+    "order: the GPU, all cores together, the main thread of the server, the client; where there is none, requests wait "
+    "for each other in the stage that takes most of their time. Cores and shares are of processor "
+    "time; stages are shares of the time that requests spent in the server; bytes are those of bodies."
+)
 
 
-def run(rounds: int, seconds: float) -> list[Row]:
-    """Compare the server, called from a process of its own, with worker processes that do all of it themselves."""
-    cores = len(os.sched_getaffinity(0))
-    files = jpegs(FILES)
-    with _serving() as url, _processes(cores, _prepare_baseline) as workers, _processes(1) as client:
-        contenders: dict[tuple[str, str], Rate] = {
-            ("Pillow + torchvision v2", f"{cores} worker processes, kept there"): lambda: _baseline(
+def run(rounds: int, seconds: float) -> list[Section]:
+    """Compare the server with worker processes that do all of it themselves."""
+    cores, files = machine.cores(), jpegs(FILES)
+    with serving() as server, processes(cores, partial(reference.prepare, PIPELINE)) as workers, processes(1) as other:
+        watched = Watched(server, other, files, seconds)
+        contenders: dict[Name, Callable[[], float]] = {
+            ("Pillow + torchvision v2", f"{cores} worker processes, kept there"): lambda: _workers(
                 workers, cores, files, seconds
             ),
-            ("Pillow + torchvision v2", f"DataLoader, {cores} workers, batches of 32"): lambda: _loader(
-                cores, files, seconds
+            ("Pillow + torchvision v2", f"DataLoader, {cores} workers, batches of 32"): lambda: reference.loader_rate(
+                PIPELINE, cores, files, seconds
             ),
-            **{
-                ("augserve serve", f"{size} images a request, {IN_FLIGHT[size]} in flight"): _client_rate(
-                    client, url, files, size, seconds
-                )
-                for size in IN_FLIGHT
-            },
         }
-        return in_turns(f"server, {PIPELINE}, {cores} cores", contenders, rounds)
+        with processes(1) as dali:
+            if peers.load("dali") is not None:
+                contenders[DALI_CPU] = lambda: dali.submit(_dali, files, cores, seconds).result()
+            measured = in_turns(contenders | watched.contenders(), rounds)
+    task = f"{PIPELINE}, {cores} cores"
+    return [
+        Section.of("server", ABOUT, measured.rows(task)),
+        Section.of("server, how busy", BUSY_ABOUT, watched.rows(task)),
+        Section.of("server targets", "Medians over the rounds of the same run.", targets(task, measured)),
+    ]
 
 
-def _client_rate(client: ProcessPoolExecutor, url: str, files: Sequence[bytes], size: int, seconds: float) -> Rate:
-    return lambda: client.submit(_drive, url, files, size, seconds).result()
+class Watched:
+    """Runs against a server, kept by setting; the first of each is to warm up."""
+
+    def __init__(self, server: Running, client: ProcessPoolExecutor, files: Sequence[bytes], seconds: float) -> None:
+        self._server, self._client, self._files, self._seconds = server, client, files, seconds
+        self._runs: dict[str, list[Run]] = {}
+
+    def contenders(self, sizes: Sequence[int] = (32, 1)) -> dict[Name, Callable[[], float]]:
+        """Every form of results, number of images and way of asking, as far as there is one."""
+        found: dict[Name, Callable[[], float]] = {}
+        for wire, options in WIRES.items():
+            for size in sizes:
+                requests = self._recorded(wire, size, options)
+                if requests is None:
+                    continue
+                flight = IN_FLIGHT.get(size, 4)
+                library = partial(
+                    traffic.by_library, self._server.url, PIPELINE, self._files, size, options, flight, self._seconds
+                )
+                sockets = partial(traffic.closed, self._server.url, requests, flight, self._seconds)
+                for way, drive in ((LIBRARY, library), (SOCKETS, sockets)):
+                    setting = asked(size, wire, way, flight)
+                    found[OURS, setting] = partial(self._run, setting, drive)
+        return found
+
+    def rows(self, task: str) -> list[Served]:
+        """What was seen of each setting."""
+        return [row(task, setting, runs[1:]) for setting, runs in self._runs.items()]
+
+    def _recorded(self, wire: str, size: int, options: traffic.Options) -> list[traffic.Request] | None:
+        try:
+            return traffic.recorded(self._server.url, PIPELINE, self._files, size, options)
+        except TypeError as error:
+            print(f"{wire} is left out: Client.augment does not take it ({error})")
+            return None
+
+    def _run(self, setting: str, drive: Callable[[], traffic.Load]) -> float:
+        run = observe(self._server, lambda: self._client.submit(drive).result())
+        self._runs.setdefault(setting, []).append(run)
+        return run.load.images_per_second
 
 
-def _drive(url: str, files: Sequence[bytes], size: int, seconds: float) -> float:
-    """Images a second that a client gets, in its own process."""
-    requests = [files[start : start + size] for start in range(0, len(files), size)]
-    end = time.perf_counter() + seconds
-    with Client(url, timeout=60) as client, ThreadPoolExecutor(IN_FLIGHT[size]) as threads:
-
-        def ask(first: int) -> int:
-            done = 0
-            while time.perf_counter() < end:
-                images = requests[first % len(requests)]
-                done += len(client.augment(PIPELINE, images, seed=first, dtype="float16").stack())
-                first += IN_FLIGHT[size]
-            return done
-
-        start = time.perf_counter()
-        images = sum(threads.map(ask, range(IN_FLIGHT[size])))
-        return images / (time.perf_counter() - start)
+def asked(size: int, wire: str, way: str, in_flight: int) -> str:
+    """The name of a setting."""
+    images = "1 image" if size == 1 else f"{size} images"
+    return f"{images} a request, {in_flight} in flight, {wire}, {way}"
 
 
-def _baseline(workers: ProcessPoolExecutor, cores: int, files: Sequence[bytes], seconds: float) -> float:
-    return sum(workers.map(_decode_and_transform, [files] * cores, [seconds] * cores))
-
-
-def _prepare_baseline() -> None:
-    torch.set_num_threads(1)
-    _theirs()
-
-
-_composed: list[Callable[[Any], torch.Tensor]] = []
-
-
-def _theirs() -> Callable[[Any], torch.Tensor]:
-    if not _composed:
-        from benchmarks.oracle import compose, v2
-
-        steps = compose(Pipeline.load(shipped(PIPELINE)))
-        _composed.append(lambda picture: steps(v2.ToImage()(picture)).half())
-    return _composed[0]
-
-
-def _decode_and_transform(files: Sequence[bytes], seconds: float) -> float:
-    transform, done, start = _theirs(), 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < seconds:
-        transform(Image.open(BytesIO(files[done % len(files)])).convert("RGB"))
-        done += 1
-    return done / passed
-
-
-class _Files(Dataset[torch.Tensor]):
-    def __init__(self, files: Sequence[bytes]) -> None:
-        self.files = files
-
-    def __len__(self) -> int:
-        return 1 << 30
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return _theirs()(Image.open(BytesIO(self.files[index % len(self.files)])).convert("RGB"))
-
-
-def _loader(cores: int, files: Sequence[bytes], seconds: float) -> float:
-    loader = DataLoader(_Files(files), batch_size=32, num_workers=cores, multiprocessing_context="fork")
-    batches, done = iter(loader), 0
-    next(batches)  # the workers are up
-    start = time.perf_counter()
-    while (passed := time.perf_counter() - start) < seconds:
-        done += len(next(batches))
-    del batches
-    return done / passed
-
-
-@contextmanager
-def _processes(count: int, prepare: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), prepare) as processes:
-        list(processes.map(abs, range(count)))
-        yield processes
+def targets(task: str, measured: Rounds) -> list[Target]:
+    """What the service is to reach: against DALI's CPU pipeline, and single images against 32 a request."""
+    found = []
+    for wire in WIRES:
+        for way in (LIBRARY, SOCKETS):
+            many = (OURS, asked(32, wire, way, IN_FLIGHT[32]))
+            single = (OURS, asked(1, wire, way, IN_FLIGHT[1]))
+            if many not in measured.rates:
+                continue
+            if DALI_CPU in measured.rates:
+                values, what = (
+                    measured.ratios(many, DALI_CPU),
+                    f"32 images a request over DALI's CPU pipeline, {wire}, {way}",
+                )
+                found.append(Target.of(task, what, values, ">=", AT_LEAST_DALI))
+            values, what = measured.ratios(single, many), f"single images over 32 a request, {wire}, {way}"
+            found.append(Target.of(task, what, values, ">=", AT_LEAST_SINGLES))
+    return found
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
-    """``augserve serve`` on a free port, in a process of its own, and its address."""
-    command = [sys.executable, "-m", "augserve_server", "serve", "--port", "0", "--device", "cpu"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert server.stdout is not None
-        lines = iter(server.stdout)
-        found = next((address for line in lines if (address := re.search(r"http://[\d.]+:\d+", line))), None)
-        if found is None:
-            raise SystemExit("augserve serve did not start")
-        with ThreadPoolExecutor(1) as reader:
-            reader.submit(deque, lines, 0)  # so that its pipe never fills
-            yield found.group()
-            server.terminate()
-    finally:
-        server.terminate()
-        server.wait(30)
+def processes(count: int, prepare: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Fresh worker processes, up before anything is measured."""
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), prepare) as pool:
+        list(pool.map(abs, range(count)))
+        yield pool
+
+
+def _workers(workers: ProcessPoolExecutor, cores: int, files: Sequence[bytes], seconds: float) -> float:
+    return sum(workers.map(partial(reference.worker_rate, PIPELINE), [files] * cores, [seconds] * cores))
+
+
+def _dali(files: Sequence[bytes], threads: int, seconds: float) -> float:
+    from benchmarks.peers import dali
+
+    return dali.cpu_rate(files, threads, seconds)

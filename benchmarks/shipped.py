@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_FOLDER = Path(__file__).parents[1] / "configs" / "pipelines"
+
 
 def shipped(name: str) -> Path:
     """The file of a shipped pipeline."""
-    return Path(__file__).parents[1] / "configs" / "pipelines" / f"{name}.yaml"
+    return _FOLDER / f"{name}.yaml"
+
+
+def names() -> list[str]:
+    """The pipelines that ship."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))

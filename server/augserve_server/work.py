@@ -73,6 +73,7 @@ class OverImages:
         if place.device.type == "cpu":
             return self.pipeline.decode_and_run(images, seeds, nearly_done)
         found = place.load(self.pipeline, images)
+        nearly_done()  # the processor is free to decode the next ones
         good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
         results = place.run(self.pipeline, [*good.values()], [seeds[row] for row in good])
         for row, result in zip(good, results, strict=True):

@@ -1,0 +1,70 @@
+"""What figures were measured on: the machine, the versions, the date and the command."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+_PACKAGES = (
+    "augserve",
+    "torch",
+    "torchvision",
+    "numpy",
+    "numba",
+    "pillow",
+    "simplejpeg",
+    "triton",
+    "uvicorn",
+    "nvidia-nvimgcodec-cu13",
+    "nvidia-dali-cuda130",
+    "cvcuda-cu13",
+    "kornia",
+    "albumentationsx",
+    "opencv-python-headless",
+)
+
+
+def describe() -> str:
+    """Processor, cores, memory and devices, in one line."""
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    parts = [processor(), f"{cores()} cores", f"{_memory_gib():.0f} GiB of memory", *(devices or ["no CUDA device"])]
+    return ", ".join(parts)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def versions() -> dict[str, str]:
+    """Python and every package that takes part, as installed."""
+    found = {"Python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if torch.version.cuda:
+        found["CUDA"] = torch.version.cuda
+    return found
+
+
+def today() -> str:
+    """The date, UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def processor() -> str:
+    """The name of the processor's model."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)

@@ -1,0 +1,55 @@
+"""``augserve serve`` in a process of its own, and what it counts about itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+Counts = Mapping[tuple[str, str], float]
+"""Values by metric and by what sets them apart: a reason for closing, a stage, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is up."""
+
+    url: str
+    pid: int
+
+    def counts(self) -> Counts:
+        """What /metrics says now, summed over the pipelines."""
+        found: dict[tuple[str, str], float] = {}
+        for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics", timeout=30).text):
+            for sample in family.samples:
+                key = (sample.name, sample.labels.get("close") or sample.labels.get("stage") or "")
+                found[key] = found.get(key, 0.0) + sample.value
+        return found
+
+
+@contextmanager
+def serving(device: str = "cpu") -> Iterator[Running]:
+    """A server on a free port, stopped on the way out."""
+    command = [sys.executable, "-m", "augserve_server", "serve", "--port", "0", "--device", device]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert server.stdout is not None
+        lines = iter(server.stdout)
+        found = next((address for line in lines if (address := re.search(r"http://[\d.]+:\d+", line))), None)
+        if found is None:
+            raise SystemExit("augserve serve did not start")
+        with ThreadPoolExecutor(1) as reader:
+            reader.submit(deque, lines, 0)  # so that its pipe never fills
+            yield Running(found.group(), server.pid)
+            server.terminate()
+    finally:
+        server.terminate()
+        server.wait(30)
