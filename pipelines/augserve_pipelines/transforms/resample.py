@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.lookup import lookup_image
 from augserve_pipelines.kernels.resample import Parity, resample_image
+from augserve_pipelines.kernels.windows import Windows, launched
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.transforms.normalize import Finish
+from augserve_pipelines.transforms.tables import Tabled
 
 __all__ = ["Resample"]
 
@@ -34,7 +37,11 @@ class Resample(Op):
     interpolation: InterpolationMode
     antialias: bool
     parity: Parity = "torchvision"
-    tail: Finish | None = None  # what becomes of the bytes
+    tail: Finish | Tabled | None = None  # what becomes of the bytes
+
+    def __getitem__(self, rows: Any) -> Resample:
+        columns = {name: getattr(self, name)[rows] for name in ("source", "size", "target", "flip")}
+        return replace(self, tail=None if self.tail is None else self.tail[rows], **columns)
 
     def frames(self, frames: Frames) -> Frames:
         resized = frames.resized(self.target[:, 2], self.target[:, 3])
@@ -42,7 +49,7 @@ class Resample(Op):
 
     def image(self, x: Tensor) -> Tensor:
         out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))
-        self._resample(x, out)
+        self._resample(list(x), out)
         return out
 
     def run(self, batch: Batch) -> Batch:
@@ -62,25 +69,40 @@ class Resample(Op):
         self[rows]._resample([images[row] for row in rows], out)
         return Block(np.array(rows), out)
 
-    def _resample(self, images: Iterable[Tensor], out: Iterable[Tensor]) -> None:
+    def _resample(self, images: Sequence[Tensor], out: Tensor) -> None:
+        tables = self._tables(images, out)
+        if launched(images, self.interpolation, self.antialias):
+            from augserve_pipelines.kernels.resample_triton import resample_batch  # it imports Triton
+
+            resample_batch(images, self._windows(), out, tables)
+            return
         table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
-        for image, result, source, size, target, flip in zip(images, out, *table, strict=True):
+        for row, (image, result, source, size, target, flip) in enumerate(zip(images, out, *table, strict=True)):
             top, left, height, width = source
             window = image[..., top : top + height, left : left + width]
             resized = resample_image(window, tuple(size), self.interpolation, self.antialias, self.parity)
             if target != [0, 0, *size]:
                 top, left, height, width = target
                 resized = resized[..., top : top + height, left : left + width]
-            self._finish(resized, flip, result)
+            self._finish(resized, flip, None if tables is None else tables[row % len(tables)], result)
 
-    def _finish(self, image: Tensor, flip: bool, out: Tensor) -> None:
+    def _windows(self) -> Windows:
+        columns = self.source, self.size, self.target, self.flip
+        return Windows(*columns, self.interpolation, self.antialias, self.parity)
+
+    def _tables(self, images: Sequence[Tensor], out: Tensor) -> Tensor | None:
+        if self.tail is None or all(image.dtype != torch.uint8 for image in images):
+            return None
+        return self.tail.tables(out.shape[-3])
+
+    def _finish(self, image: Tensor, flip: bool, table: Tensor | None, out: Tensor) -> None:
         if self.tail is None:
             out.copy_(_mirrored(image) if flip else image)
-        elif image.dtype == torch.uint8 and image.ndim == 3:
-            lookup_image(image, self.tail.table(len(image)), flip, out)
+        elif image.dtype == torch.uint8 and image.ndim == 3 and table is not None:
+            lookup_image(image, table, flip, out)
         elif image.dtype == torch.uint8:
             for frame, result in zip(image, out, strict=True):
-                self._finish(frame, flip, result)
+                self._finish(frame, flip, table, result)
         else:
             out.copy_(self.tail.image((_mirrored(image) if flip else image).unsqueeze(0))[0])
 
