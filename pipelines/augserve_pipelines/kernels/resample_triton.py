@@ -8,7 +8,7 @@ kept in memory between the passes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor
 from augserve_pipelines.kernels.upload import upload
 from augserve_pipelines.kernels.windows import Windows, described, one_channel_each
 
-__all__ = ["lookup_batch", "lookup_kernel", "resample_batch", "resample_kernel"]
+__all__ = ["launcher", "lookup_batch", "lookup_kernel", "resample_batch", "resample_kernel"]
 
 BLOCK_SECOND, BLOCK_FIRST, WARPS = 16, 32, 4  # a warp along the axis that is resampled first: the width, mostly
 MOST_CHANNELS = 4  # whose sums one program keeps
@@ -37,36 +37,42 @@ def resample_batch(images: Sequence[Tensor], windows: Windows, out: Tensor, tabl
         out: ``[N, ..., C, h, w]`` in any layout: bytes, or of the tables' dtype.
         tables: ``[N or 1, C, 256]`` on the CPU: what becomes of each byte of each channel.
     """
-    if not out.numel():
-        return
+    if out.numel():
+        launcher(images, windows, out, tables)()
+
+
+def launcher(
+    images: Sequence[Tensor], windows: Windows, out: Tensor, tables: Tensor | None = None
+) -> Callable[[], None]:
+    """What ``resample_batch`` launches, all that the device is told being there: it may be launched again."""
     if out.ndim > 4:
         images, windows, tables = _frames(images, windows, tables)
         out = out.view(-1, *out.shape[-3:])
     rows, taps = described(images, windows, out, 0 if tables is None or len(tables) == 1 else tables[0].numel())
-    channels = together = out.shape[1]
+    channels, height, width = out.shape[1:]
     if channels > MOST_CHANNELS:
-        rows, together = one_channel_each(rows, channels, tables is not None), 1
+        rows, channels = one_channel_each(rows, channels, tables is not None), 1
     arrays: list[NDArray[Any]] = [rows, taps]
     if tables is not None:
         arrays.append(_bytes(tables))
-    on_device = upload(arrays, out.device)
-    height, width = out.shape[2:]
+    there = upload(arrays, out.device)
+    values = out if tables is None else there[2].view(out.dtype)
     tiles = max(_tiles(height, width), _tiles(width, height))
-    with torch.cuda.device_of(out):
-        resample_kernel[(len(rows) * tiles,)](
-            *on_device[:2],
-            out if tables is None else on_device[2].view(out.dtype),
-            out,
-            tiles,
-            FIELDS=rows.shape[1],
-            CHANNELS=together,
-            SIDE_BY_SIDE=together == 1 or bool((rows[:, 1] == 1).all()),
-            TABLES=tables is not None,
-            BLOCK_SECOND=BLOCK_SECOND,
-            BLOCK_FIRST=BLOCK_FIRST,
-            num_warps=WARPS,
-            enable_fp_fusion=False,
-        )
+    constants = {
+        "FIELDS": rows.shape[1],
+        "CHANNELS": channels,
+        "SIDE_BY_SIDE": channels == 1 or bool((rows[:, 1] == 1).all()),
+        "TABLES": tables is not None,
+        "BLOCK_SECOND": BLOCK_SECOND,
+        "BLOCK_FIRST": BLOCK_FIRST,
+    }
+
+    def launch() -> None:
+        with torch.cuda.device_of(out):
+            grid = (len(rows) * tiles,)
+            resample_kernel[grid](*there[:2], values, out, tiles, **constants, num_warps=WARPS, enable_fp_fusion=False)
+
+    return launch
 
 
 def lookup_batch(x: Tensor, tables: Tensor, out: Tensor) -> None:

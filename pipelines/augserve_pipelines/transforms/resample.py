@@ -74,7 +74,7 @@ class Resample(Op):
         if launched(images, self.interpolation, self.antialias):
             from augserve_pipelines.kernels.resample_triton import resample_batch  # it imports Triton
 
-            resample_batch(images, self._windows(), out, tables)
+            resample_batch(images, self.windows(), out, tables)
             return
         table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
         for row, (image, result, source, size, target, flip) in enumerate(zip(images, out, *table, strict=True)):
@@ -86,7 +86,8 @@ class Resample(Op):
                 resized = resized[..., top : top + height, left : left + width]
             self._finish(resized, flip, None if tables is None else tables[row % len(tables)], result)
 
-    def _windows(self) -> Windows:
+    def windows(self) -> Windows:
+        """What kernels are told of it."""
         columns = self.source, self.size, self.target, self.flip
         return Windows(*columns, self.interpolation, self.antialias, self.parity)
 

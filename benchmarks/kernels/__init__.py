@@ -1,0 +1,1 @@
+"""Kernels alone, on the device, against what its memory allows."""
