@@ -89,10 +89,10 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
         case PadEdges() | Select(_, PadEdges()), Crop() | Select(_, Crop()):
             return _cropped_first(first, second, frames)
         case Crop(), ResizeTo() if _inside(first, frames):
-            return _resample(np.stack([first.top, first.left, first.height, first.width], 1), second)
+            return second.resample(np.stack([first.top, first.left, first.height, first.width], 1))
         case ResizeTo(), _:
             zeros = np.zeros_like(frames.heights)
-            whole = _resample(np.stack([zeros, zeros, frames.heights, frames.widths], 1), first)
+            whole = first.resample(np.stack([zeros, zeros, frames.heights, frames.widths], 1))
             return merge(whole, second, frames)
         case Resample(), Crop() if not first.flip.any() and _inside(second, first.frames(frames)):
             target = first.target + np.stack([second.top, second.left, *_none(second)], 1)
@@ -116,19 +116,6 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
         case _, CastTo() | Standardize() | Finish() | Tabled():
             return tabled(first, second, frames)
     return None
-
-
-def _resample(source: np.ndarray[tuple[int, int], np.dtype[np.int64]], resize: ResizeTo) -> Resample:
-    zeros = np.zeros_like(resize.height)
-    return Resample(
-        source=source,
-        size=np.stack([resize.height, resize.width], 1),
-        target=np.stack([zeros, zeros, resize.height, resize.width], 1),
-        flip=np.zeros(len(zeros), bool),
-        interpolation=resize.interpolation,
-        antialias=bool(resize.antialias),
-        parity=resize.parity,
-    )
 
 
 def _cropped_first(first: Op, second: Op, frames: Frames) -> Op | None:

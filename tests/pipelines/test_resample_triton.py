@@ -252,3 +252,25 @@ def test_what_the_kernel_does_not_take_goes_on_as_before() -> None:
             launched = pipeline(images, range(3))
         for here, there in zip(on_cpu, launched, strict=True):
             assert_same(there, here, str(steps))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [T.Resize((9, 12))],
+        [T.Resize((9, 12), "nearest"), T.RandomHorizontalFlip()],
+        [T.Resize((9, 12), "bicubic", antialias=False), T.CenterCrop(7)],
+        [T.Resize((9, 12), "bicubic"), T.RandomVerticalFlip()],
+        [T.RandomApply([T.Resize((9, 12))]), T.RandomVerticalFlip()],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("parity", ["torchvision", "pillow"])
+def test_resizes_give_the_bytes_of_the_cpu(steps: list[T.Transform], parity: Parity) -> None:
+    images = [make_noise((25, 21)), make_noise((8, 20), seed=1), make_noise((9, 12))]
+    pipeline = Pipeline(steps, parity=parity)
+    on_cpu = pipeline(images, range(3))
+    with interpreted():
+        launched = pipeline(images, range(3))
+    for here, there in zip(on_cpu, launched, strict=True):
+        assert_same(there, here, str(steps))

@@ -88,8 +88,8 @@ class Resample(Op):
 
     def windows(self) -> Windows:
         """What kernels are told of it."""
-        columns = self.source, self.size, self.target, self.flip
-        return Windows(*columns, self.interpolation, self.antialias, self.parity)
+        parity = self.parity if self.antialias else "torchvision"  # Pillow averages always
+        return Windows(self.source, self.size, self.target, self.flip, self.interpolation, self.antialias, parity)
 
     def _tables(self, images: Sequence[Tensor], out: Tensor) -> Tensor | None:
         if self.tail is None or all(image.dtype != torch.uint8 for image in images):
