@@ -21,6 +21,7 @@ from augserve_pipelines.transforms.pad_edges import PadEdges
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
 from augserve_pipelines.transforms.rotation import Rotate
+from augserve_pipelines.transforms.tables import Tabled, tabled
 
 Moved = TypeVar("Moved", PadEdges, Crop)
 
@@ -95,18 +96,18 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
         case PadEdges() | Select(_, PadEdges()), Crop() | Select(_, Crop()):
             return _cropped_first(first, second, frames)
         case Crop(), ResizeTo() if _inside(first, frames):
-            return _resample(np.stack([first.top, first.left, first.height, first.width], 1), second)
-        case ResizeTo(), Crop() | FlipX() | Select(_, FlipX()) | Finish():
+            return second.resample(np.stack([first.top, first.left, first.height, first.width], 1))
+        case ResizeTo(), _:
             zeros = np.zeros_like(frames.heights)
-            whole = _resample(np.stack([zeros, zeros, frames.heights, frames.widths], 1), first)
+            whole = first.resample(np.stack([zeros, zeros, frames.heights, frames.widths], 1))
             return merge(whole, second, frames)
-        case Resample(tail=None), Crop() if not first.flip.any() and _inside(second, first.frames(frames)):
+        case Resample(), Crop() if not first.flip.any() and _inside(second, first.frames(frames)):
             target = first.target + np.stack([second.top, second.left, *_none(second)], 1)
             target[:, 2], target[:, 3] = second.height, second.width
             return replace(first, target=target)
-        case Resample(tail=None), FlipX():
+        case Resample(), FlipX():
             return replace(first, flip=~first.flip)
-        case Resample(tail=None), Select(rows, FlipX()):
+        case Resample(), Select(rows, FlipX()):
             return replace(first, flip=first.flip ^ rows)
         case Resample(tail=None), Finish():
             return replace(first, tail=second)
@@ -118,21 +119,12 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
             return replace(first, dtype=second.dtype)
         case Resample(tail=Finish() as tail), CastTo():
             cast = merge(tail, second, frames)
-            return replace(first, tail=cast) if isinstance(cast, Finish) else None
+            return replace(first, tail=cast) if isinstance(cast, Finish | Tabled) else None
+        case Resample(), _ if (values := tabled(first.tail, second, frames)) is not None:
+            return replace(first, tail=values)
+        case _, CastTo() | Standardize() | Finish() | Tabled():
+            return tabled(first, second, frames)
     return None
-
-
-def _resample(source: np.ndarray[tuple[int, int], np.dtype[np.int64]], resize: ResizeTo) -> Resample:
-    zeros = np.zeros_like(resize.height)
-    return Resample(
-        source=source,
-        size=np.stack([resize.height, resize.width], 1),
-        target=np.stack([zeros, zeros, resize.height, resize.width], 1),
-        flip=np.zeros(len(zeros), bool),
-        interpolation=resize.interpolation,
-        antialias=bool(resize.antialias),
-        parity=resize.parity,
-    )
 
 
 def _cropped_first(first: Op, second: Op, frames: Frames) -> Op | None:

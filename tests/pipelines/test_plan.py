@@ -17,14 +17,17 @@ from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import flat, plan
 from augserve_pipelines.transforms.affine import AffineMap
 from augserve_pipelines.transforms.affine_warp import AffineWarp
+from augserve_pipelines.transforms.color import Jitter
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pad_edges import PadEdges
+from augserve_pipelines.transforms.pointwise import Invert, Solarize
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
 from augserve_pipelines.transforms.rotation import Rotate
+from augserve_pipelines.transforms.tables import Tabled
 from factories import make_image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,7 +55,7 @@ FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
             [ResizeTo, ResizeTo, None],
             [ResizeTo, ResizeTo, None],  # two interpolations are never merged
         ),
-        ([T.ToDtype(torch.float32), *FINISH[1:]], [CastTo, Standardize], [CastTo, Standardize]),
+        ([T.ToDtype(torch.float32), *FINISH[1:]], [CastTo, Standardize], [Tabled]),
         ([*FINISH, T.ToDtype(torch.float16)], [CastTo, Standardize, CastTo], [Finish]),
         ([T.RandomCrop(8, padding=[3, 9, 5, 1], pad_if_needed=True, fill=7)], [None, None], None),
         ([T.RandomZoomOut(fill=[9, 8, 7]), T.CenterCrop(9)], [Select, Crop], None),
@@ -62,6 +65,54 @@ FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
 )
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_fused_equals_unfused(
+    steps: list[T.Transform], unfused: list[type[Op]], fused: list[type[Op]] | None, dtype: torch.dtype
+) -> None:
+    assert_fused(steps, unfused, fused, dtype)
+
+
+@pytest.mark.parametrize(
+    ("steps", "unfused", "fused"),
+    [
+        (
+            [*FINISH, T.ToDtype(torch.float16), T.ToDtype(torch.float32)],
+            [CastTo, Standardize, CastTo, CastTo],
+            [Tabled],
+        ),
+        ([T.RandomInvert(1.0), *FINISH], [Invert, CastTo, Standardize], [Tabled]),
+        ([T.RandomInvert(), *FINISH], [Select, CastTo, Standardize], [Tabled]),
+        ([T.RandomPosterize(3), *FINISH[:1]], [Select, CastTo], [Tabled]),
+        ([T.RandomSolarize(100, 1.0), T.RandomInvert(), *FINISH], [Solarize, Select, CastTo, Standardize], [Tabled]),
+        ([T.ColorJitter(brightness=0.9), *FINISH], [Jitter, CastTo, Standardize], [Tabled]),
+        ([T.RandomApply([T.ColorJitter(0.9)]), T.ToDtype(torch.float16, scale=True)], [Select, CastTo], [Tabled]),
+        ([T.RandomPosterize(3), T.RandomSolarize(100), T.RandomInvert()], [Select] * 3, [Select] * 3),  # at no end yet
+        ([T.ColorJitter(0.9, 0.9), T.ToDtype(torch.float32)], [Jitter, CastTo], [Jitter, CastTo]),  # contrast averages
+        ([*FINISH, T.RandomInvert(1.0)], [CastTo, Standardize, Invert], [Finish, Invert]),  # of floats
+        ([T.Resize(32), T.RandomPosterize(3), T.RandomInvert()], [ResizeTo, Select, Select], [Resample]),
+        (
+            [T.RandomResizedCrop(32), T.RandomInvert(), T.RandomHorizontalFlip(), T.CenterCrop(20), *FINISH],
+            [Crop, ResizeTo, Select, Select, Crop, CastTo, Standardize],
+            [Resample, Crop, Finish],
+        ),
+        (
+            [T.Resize(40), T.RandomSolarize(90, 1.0), T.CenterCrop(20), T.RandomHorizontalFlip(), *FINISH],
+            [ResizeTo, Solarize, Crop, Select, CastTo, Standardize],
+            [Resample],
+        ),
+        ([T.RandomResizedCrop(32), T.ToDtype(torch.float16, scale=True)], [Crop, ResizeTo, CastTo], [Resample]),
+        (
+            [T.RandomResizedCrop(32), T.RandomInvert(), *FINISH],
+            [Crop, ResizeTo, Select, CastTo, Standardize],
+            [Resample],
+        ),
+    ],
+)
+def test_steps_that_change_every_byte_by_itself_become_tables(
+    steps: list[T.Transform], unfused: list[type[Op]], fused: list[type[Op]]
+) -> None:
+    assert_fused(steps, unfused, fused, torch.uint8)
+
+
+def assert_fused(
     steps: list[T.Transform], unfused: list[type[Op]], fused: list[type[Op]] | None, dtype: torch.dtype
 ) -> None:
     images = make_images(dtype)

@@ -127,7 +127,7 @@ def test_an_unknown_parameter_is_named_with_the_nearest(live: Live, client: http
     problem = refused(live, response, 400, "parameter-invalid")
     assert problem["field"] == "sed"
     assert "did you mean 'seed'?" in problem["detail"]
-    assert problem["allowed"] == ["seed", "views", "quality", "dtype", "wire", "params"]
+    assert problem["allowed"] == ["seed", "views", "quality", "dtype", "params", "wire"]
 
 
 def test_a_cast_of_a_picture_is_refused(live: Live, client: httpx.Client) -> None:

@@ -13,8 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augserve_pipelines.kernels.launching import launches
+
 # numba knows no float16 and no bfloat16; a table lookup only moves their bits
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def lookup(x: Tensor, tables: Tensor, out: Tensor) -> None:
+    """``out[n, ..., c, y, x] = tables[n, c, x[n, ..., c, y, x]]``.
+
+    Args:
+        x: uint8 ``[N, ..., C, H, W]`` in any memory layout, on any device.
+        tables: ``[N or 1, C, 256]`` of any dtype, on the CPU.
+        out: of the shape of ``x`` and the dtype of the tables.
+    """
+    if launches(x.device):
+        from augserve_pipelines.kernels.resample_triton import lookup_batch  # it imports Triton
+
+        lookup_batch(x, tables, out)
+        return
+    for row, (images, results) in enumerate(zip(x, out, strict=True)):
+        frames = zip(images.reshape(-1, *x.shape[-3:]), results.view(-1, *x.shape[-3:]), strict=True)
+        for image, result in frames:
+            lookup_image(image, tables[row % len(tables)], False, result)
 
 
 def lookup_image(image: Tensor, table: Tensor, flip: bool, out: Tensor) -> None:

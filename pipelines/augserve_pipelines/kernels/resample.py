@@ -17,7 +17,7 @@ from torch import Tensor
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.interpolation import InterpolationMode
 
-__all__ = ["AxisTable", "Parity", "axis_table", "check_mode", "resample_image", "resize_uint8"]
+__all__ = ["AxisTable", "Parity", "axis_table", "check_mode", "down_first", "resample_image", "resize_uint8"]
 
 Parity = Literal["torchvision", "pillow"]
 
@@ -84,13 +84,21 @@ def resize_uint8(
 
     ``image`` is ``[N, C, H, W]`` uint8 on any device. torch gives its int16 weights the most bits that the greatest of
     them leaves free; Pillow always takes 22. Both go across and then down, but for Pillow from 13 on where the height
-    shrinks by more than twice the pixels that the width does.
+    shrinks by more than twice the pixels that the width does. Box and hamming are Pillow's. Nearest-exact is not here:
+    torch finds its pixels with one rounding or two, by the layout and the width of the image.
     """
     across = axis_table(image.shape[-1], size[1], interpolation, antialias, parity)
     down = axis_table(image.shape[-2], size[0], interpolation, antialias, parity)
-    if parity == "pillow" and _PILLOW_MAY_GO_DOWN_FIRST and _shrinks_mostly_in_height(image, size):
+    if down_first(np.array(image.shape[-2:]), np.array(size), parity):
         return _along_width(_along_height(image, down), across)
     return _along_height(_along_width(image, across), down)
+
+
+def down_first(before: NDArray[np.int64], after: NDArray[np.int64], parity: Parity) -> NDArray[np.bool_]:
+    """Whether images of (height, width) ``before``, ``[..., 2]``, are resized down and then across."""
+    rows, columns = np.moveaxis(before - after, -1, 0)
+    mostly_rows: NDArray[np.bool_] = (rows > 0) & (rows > 2 * columns)
+    return mostly_rows & (parity == "pillow" and _PILLOW_MAY_GO_DOWN_FIRST)
 
 
 def _check_sizes(image: Tensor, size: tuple[int, int]) -> None:
@@ -112,10 +120,16 @@ class AxisTable:
 def axis_table(
     extent: int, size: int, interpolation: InterpolationMode, antialias: bool, parity: Parity
 ) -> AxisTable | None:
-    """The table from ``extent`` pixels to ``size``, computed in float64; None where nothing is to be done."""
+    """The table from ``extent`` pixels to ``size``, computed in float64; None where nothing is to be done.
+
+    Any mode but nearest-exact; without antialias nearest, bilinear and bicubic.
+    """
     if extent == size:
         return None
-    starts, weights = _antialiased(extent, size, interpolation) if antialias else _plain(extent, size, interpolation)
+    if interpolation is InterpolationMode.NEAREST:
+        starts, weights = _nearest(extent, size)
+    else:
+        starts, weights = (_antialiased if antialias else _plain)(extent, size, interpolation)
     precision = _PILLOW_PRECISION if parity == "pillow" else _int16_precision(weights.max())
     return AxisTable(starts, np.trunc(weights * 2.0**precision + np.copysign(0.5, weights)).astype(np.int64), precision)
 
@@ -182,11 +196,6 @@ def _pillow_resize(pixels: Tensor, size: tuple[int, int], interpolation: Interpo
     return torch.from_numpy(np.stack(resized)).to(pixels.dtype)
 
 
-def _shrinks_mostly_in_height(image: Tensor, size: tuple[int, int]) -> bool:
-    rows, columns = image.shape[-2] - size[0], image.shape[-1] - size[1]
-    return rows > 0 and rows > 2 * columns
-
-
 def _along_height(image: Tensor, table: AxisTable | None) -> Tensor:
     return image if table is None else _along_width(image.mT, table).mT.contiguous()
 
@@ -234,6 +243,12 @@ def _plain(extent: int, size: int, interpolation: InterpolationMode) -> tuple[ND
     return starts, gathered
 
 
+def _nearest(extent: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """One tap, found in float32 as torch finds it."""
+    starts = np.floor(np.arange(size, dtype=np.float32) * (np.float32(extent) / np.float32(size))).astype(np.int64)
+    return np.minimum(starts, extent - 1), np.ones((size, 1))
+
+
 def _running_sum(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.cumsum(weights, axis=1)[:, -1]  # one after the other, as the C loops of both add them
 
@@ -265,6 +280,18 @@ def _keys(x: NDArray[np.float64], a: float) -> NDArray[np.float64]:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
+def _box(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return ((x > -0.5) & (x <= 0.5)).astype(np.float64)
+
+
+def _hamming(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sinc, windowed by R. W. Hamming's cosine, of which Pillow has the constants as floats."""
+    x = np.abs(x)
+    cosines = np.array([math.cos(angle) for angle in (x * math.pi).ravel().tolist()]).reshape(x.shape)
+    window = float(np.float32(0.54)) + float(np.float32(0.46)) * cosines
+    return np.where(x < 1, _sinc(x) * window, 0.0)
+
+
 def _lanczos(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sinc, windowed by a sinc of three times its width."""
     return np.where(np.abs(x) < 3, _sinc(x) * _sinc(x / 3), 0.0)
@@ -280,5 +307,7 @@ def _sinc(x: NDArray[np.float64]) -> NDArray[np.float64]:
 _FILTERS = {
     InterpolationMode.BILINEAR: (1.0, _triangle),
     InterpolationMode.BICUBIC: (2.0, _keys_half),
+    InterpolationMode.BOX: (0.5, _box),
+    InterpolationMode.HAMMING: (1.0, _hamming),
     InterpolationMode.LANCZOS: (3.0, _lanczos),
 }

@@ -16,6 +16,8 @@ from augserve_pipelines.arguments import shown
 from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
+from augserve_pipelines.kernels.launching import launches
+from augserve_pipelines.kernels.lookup import lookup
 from augserve_pipelines.kernels.resample_pixels import Arithmetic, arithmetic, every_byte
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
@@ -100,17 +102,25 @@ class Finish(Op):
         return out
 
     def write(self, x: Tensor, out: Tensor) -> None:
+        if x.dtype == torch.uint8 and launches(x.device):
+            lookup(x, self.tables(x.shape[-3]), out)
+        else:
+            self._compute(x, out)
+
+    def _compute(self, x: Tensor, out: Tensor) -> None:
         if self.dtype != self.cast.dtype:
-            out.copy_(replace(self, dtype=self.cast.dtype).image(x))
+            cast = torch.empty(x.shape, dtype=self.cast.dtype, device=x.device)
+            replace(self, dtype=self.cast.dtype)._compute(x, cast)
+            out.copy_(cast)
             return
         mean, std = self.standardize._columns(out)
         for pixels, result in zip(x, out, strict=True):
             self.cast.write(pixels, result)
             result.sub_(mean).div_(std)
 
-    def table(self, channels: int) -> Tensor:
-        """What becomes of each byte: ``[C, 256]``, on the CPU."""
-        return _table(self, channels)
+    def tables(self, channels: int) -> Tensor:
+        """What becomes of each byte, in all samples alike: ``[1, C, 256]``, on the CPU."""
+        return _tables(self, channels)
 
     def arithmetic(self) -> Arithmetic | None:
         """The same for loops over pixels of three channels, where it gives the same bytes."""
@@ -165,9 +175,11 @@ def check_no_pictures(sample: Sample, name: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _table(finish: Finish, channels: int) -> Tensor:
-    every = torch.arange(256, dtype=torch.uint8).expand(channels, 1, 256)
-    return finish.image(every.unsqueeze(0)).reshape(channels, 256)
+def _tables(finish: Finish, channels: int) -> Tensor:
+    every = torch.arange(256, dtype=torch.uint8).repeat(1, channels, 1, 1)
+    values = torch.empty(every.shape, dtype=finish.dtype)
+    finish._compute(every, values)
+    return values.view(1, channels, 256)
 
 
 @lru_cache(maxsize=64)
@@ -177,4 +189,4 @@ def _arithmetic(finish: Finish) -> Arithmetic | None:
     scale = 1.0 / max_value(torch.uint8) if finish.cast.scale else 1.0
     found = arithmetic(scale, finish.standardize.mean, finish.standardize.std, finish.dtype)
     bits = torch.int32 if finish.dtype == torch.float32 else torch.int16
-    return found if torch.equal(every_byte(found).view(bits), finish.table(3).view(bits)) else None
+    return found if torch.equal(every_byte(found).view(bits), finish.tables(3)[0].view(bits)) else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.lookup import lookup_image
 from augserve_pipelines.kernels.resample import Parity, resample_image
-from augserve_pipelines.kernels.resample_pixels import Window, resample_pixels, takes
+from augserve_pipelines.kernels.resample_pixels import Arithmetic, Window, resample_pixels, takes
+from augserve_pipelines.kernels.windows import Windows, launched
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.transforms.normalize import Finish
+from augserve_pipelines.transforms.tables import Tabled
 
 __all__ = ["Resample"]
 
@@ -35,7 +38,11 @@ class Resample(Op):
     interpolation: InterpolationMode
     antialias: bool
     parity: Parity = "torchvision"
-    tail: Finish | None = None  # what becomes of the bytes
+    tail: Finish | Tabled | None = None  # what becomes of the bytes
+
+    def __getitem__(self, rows: Any) -> Resample:
+        columns = {name: getattr(self, name)[rows] for name in ("source", "size", "target", "flip")}
+        return replace(self, tail=None if self.tail is None else self.tail[rows], **columns)
 
     def frames(self, frames: Frames) -> Frames:
         resized = frames.resized(self.target[:, 2], self.target[:, 3])
@@ -43,7 +50,7 @@ class Resample(Op):
 
     def image(self, x: Tensor) -> Tensor:
         out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))
-        self._resample(x, out)
+        self._resample(list(x), out)
         return out
 
     def run(self, batch: Batch) -> Batch:
@@ -63,22 +70,38 @@ class Resample(Op):
         self[rows]._resample([images[row] for row in rows], out)
         return Block(np.array(rows), out)
 
-    def _resample(self, images: Iterable[Tensor], out: Iterable[Tensor]) -> None:
-        finish = None if self.tail is None else self.tail.arithmetic()
-        direct = self._is_torchvisions() and (self.tail is None or finish is not None)
+    def _resample(self, images: Sequence[Tensor], out: Tensor) -> None:
+        tables = self._tables(images, out)
+        if launched(images, self.interpolation, self.antialias):
+            from augserve_pipelines.kernels.resample_triton import resample_batch  # it imports Triton
+
+            resample_batch(images, self.windows(), out, tables)
+            return
+        finish = self.tail.arithmetic() if isinstance(self.tail, Finish) else None
+        direct = self._is_torchvisions()
         table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
-        for image, result, *row in zip(images, out, *table, strict=True):
-            window = Window(*row)
-            if direct and takes(image, window.target[3]) and result.is_contiguous():
-                resample_pixels(image, window, self.interpolation, self.antialias, finish, result)
+        for row, (image, result, *window) in enumerate(zip(images, out, *table, strict=True)):
+            own = None if tables is None else tables[row % len(tables)]
+            if direct and takes(image, window[2][3]) and result.is_contiguous():
+                self._by_pixels(image, Window(*window), finish, own, result)
             else:
-                self._by_steps(image, window, result)
+                self._by_steps(image, Window(*window), own, result)
 
     def _is_torchvisions(self) -> bool:
         smooth = self.interpolation in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
         return smooth and (self.parity == "torchvision" or not self.antialias)
 
-    def _by_steps(self, image: Tensor, window: Window, out: Tensor) -> None:
+    def _by_pixels(
+        self, image: Tensor, window: Window, finish: Arithmetic | None, table: Tensor | None, out: Tensor
+    ) -> None:
+        if finish is not None or table is None:
+            resample_pixels(image, window, self.interpolation, self.antialias, finish, out)
+            return
+        pixels = torch.empty(out.shape, dtype=torch.uint8)
+        resample_pixels(image, window, self.interpolation, self.antialias, None, pixels)
+        lookup_image(pixels, table, False, out)
+
+    def _by_steps(self, image: Tensor, window: Window, table: Tensor | None, out: Tensor) -> None:
         top, left, height, width = window.source
         part = image[..., top : top + height, left : left + width]
         size = (window.size[0], window.size[1])
@@ -86,16 +109,26 @@ class Resample(Op):
         if tuple(window.target) != (0, 0, *size):
             top, left, height, width = window.target
             resized = resized[..., top : top + height, left : left + width]
-        self._finish(resized, window.mirrored, out)
+        self._finish(resized, window.mirrored, table, out)
 
-    def _finish(self, image: Tensor, flip: bool, out: Tensor) -> None:
+    def windows(self) -> Windows:
+        """What kernels are told of it."""
+        parity = self.parity if self.antialias else "torchvision"  # Pillow averages always
+        return Windows(self.source, self.size, self.target, self.flip, self.interpolation, self.antialias, parity)
+
+    def _tables(self, images: Sequence[Tensor], out: Tensor) -> Tensor | None:
+        if self.tail is None or all(image.dtype != torch.uint8 for image in images):
+            return None
+        return self.tail.tables(out.shape[-3])
+
+    def _finish(self, image: Tensor, flip: bool, table: Tensor | None, out: Tensor) -> None:
         if self.tail is None:
             out.copy_(_mirrored(image) if flip else image)
-        elif image.dtype == torch.uint8 and image.ndim == 3:
-            lookup_image(image, self.tail.table(len(image)), flip, out)
+        elif image.dtype == torch.uint8 and image.ndim == 3 and table is not None:
+            lookup_image(image, table, flip, out)
         elif image.dtype == torch.uint8:
             for frame, result in zip(image, out, strict=True):
-                self._finish(frame, flip, result)
+                self._finish(frame, flip, table, result)
         else:
             out.copy_(self.tail.image((_mirrored(image) if flip else image).unsqueeze(0))[0])
 

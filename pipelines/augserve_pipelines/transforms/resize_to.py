@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +11,19 @@ import PIL.Image
 from numpy.typing import NDArray
 from torch import Tensor
 
+from augserve_pipelines.batch import Batch
 from augserve_pipelines.dispatch import ALL_KINDS, Call
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.resample import Parity, check_mode, resample_image
+from augserve_pipelines.kernels.windows import launched
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import MaxSize, OptionalFlag, OptionalSize, ResizeInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import pixel_kinds
+from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize import check_max_size, pillow_resize, resize, resized_sizes
 
 __all__ = ["Resize", "ResizeSides", "ResizeTo", "check_interpolation", "check_resize"]
@@ -47,6 +50,32 @@ class ResizeTo(Op):
     def image(self, x: Tensor) -> Tensor:
         size = int(self.height[0]), int(self.width[0])
         return resample_image(x, size, self.interpolation, bool(self.antialias), self.parity)
+
+    def resample(self, source: IntArray) -> Resample:
+        """The same of windows (top, left, height, width), ``[N, 4]``, of the images."""
+        zeros = np.zeros_like(self.height)
+        return Resample(
+            source=source,
+            size=np.stack([self.height, self.width], 1),
+            target=np.stack([zeros, zeros, self.height, self.width], 1),
+            flip=np.zeros(len(zeros), bool),
+            interpolation=self.interpolation,
+            antialias=bool(self.antialias),
+            parity=self.parity,
+        )
+
+    def run(self, batch: Batch) -> Batch:
+        images = list(batch)
+        if launched(images, self.interpolation, bool(self.antialias)):
+            return self.resample(_whole(images)).run(batch)
+        return Op.run(self, batch)
+
+    def run_into(self, batch: Batch, out: Tensor) -> None:
+        images = list(batch)
+        if launched(images, self.interpolation, bool(self.antialias)):
+            self.resample(_whole(images)).run_into(batch, out)
+        else:
+            Op.run_into(self, batch, out)
 
     def calls(self) -> Iterator[Call]:
         yield self._call({"size": [int(self.height[0]), int(self.width[0])]})
@@ -135,3 +164,7 @@ class Resize(Transform):
             op = ResizeSides(height, width, self.interpolation, self.antialias, shorter=shorter, max_size=self.max_size)
         check_resize(op, frames, type(self).__name__)
         return op
+
+
+def _whole(images: Sequence[Tensor]) -> IntArray:
+    return np.array([(0, 0, *image.shape[-2:]) for image in images])
