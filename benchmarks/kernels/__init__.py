@@ -1,0 +1,1 @@
+"""Kernels on CUDA, one module for each family of them."""
