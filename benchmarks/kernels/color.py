@@ -44,7 +44,7 @@ def _show(name: str, op: Op, theirs: Callable[[Tensor], Tensor], images: Tensor,
     alone = _seconds(lambda: [theirs(image) for image in images], 3)
     least = 2 * images.numel() / ours  # each byte read once and written once, however many launches it takes
     print(
-        f"{name}: {len(images) / ours:,.0f} images/s, {alone / ours:.1f} times torchvision's {len(images) / alone:,.0f};"
+        f"{name}: {len(images) / ours:,.0f} images/s, torchvision {len(images) / alone:,.0f}: {alone / ours:.1f} times"
     )
     print(f"    {least / 1e9:.0f} GB/s of reading and writing once, {least / bandwidth:.0%} of the copy")
 

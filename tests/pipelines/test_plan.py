@@ -13,9 +13,9 @@ from augserve_pipelines.batch import Batch
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import flat, plan
-from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.channels import PermuteChannels
 from augserve_pipelines.transforms.color import Jitter
+from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.grayscale import ToGray
