@@ -95,7 +95,7 @@ class ColorProgram(Retouch):
             return self._run_together(batch)
         if not active.all():
             return Select(active, self[active]).run(batch)
-        if planar.any() and not planar.all():
+        if planar.any() and not planar.all() and any(not block.data.is_contiguous() for block in batch.blocks):
             return Chain((Select(planar, self[planar]), Select(~planar, self[~planar]))).run(batch)
         return Op.run(self, batch)
 
@@ -137,8 +137,7 @@ class ColorProgram(Retouch):
 def programmed(op: Op, frames: Frames) -> Op:
     """The op as a program, where it is of colours and its images are bytes of 1 or 3 channels; else itself."""
     rows, inner = (op.rows, op.op) if isinstance(op, Select) else (np.ones(len(frames), bool), op)
-    steps = _steps(inner, frames[rows])
-    if steps is None or not _fits(frames[rows]):
+    if not isinstance(inner, _KINDS) or not _fits(own := frames[rows]) or (steps := _steps(inner, own)) is None:
         return op
     codes, values = np.zeros((len(rows), steps[0].shape[1]), np.int64), np.zeros((len(rows), steps[0].shape[1]))
     codes[rows], values[rows] = steps
@@ -209,7 +208,7 @@ def _unpacked(value: float) -> list[int]:
 
 
 def _fits(frames: Frames) -> bool:
-    return bool(np.isin(frames.channels, GRAY_OR_RGB).all()) and all(one == torch.uint8 for one in frames.dtypes)
+    return set(frames.dtypes.tolist()) <= {torch.uint8} and set(frames.channels.tolist()) <= {*GRAY_OR_RGB}
 
 
 def _any_of(codes: IntArray, some: Sequence[Code]) -> BoolArray:
@@ -246,6 +245,7 @@ def _autocontrast(image: Tensor, _: float) -> None:
     histogram.autocontrast(image)
 
 
+_KINDS = (Jitter, ToGray, PermuteChannels, Posterize, Solarize, Sharpen, Invert, Equalize, Autocontrast)
 _PLAIN: Mapping[type[Op], Code] = {Invert: Code.INVERT, Equalize: Code.EQUALIZE, Autocontrast: Code.AUTOCONTRAST}
 _CHANGES: Mapping[int, Callable[[Tensor, float], None]] = {  # of bytes [C, H, W], in place
     Code.BRIGHTNESS: color.brighten,
