@@ -121,7 +121,7 @@ def sharpened(value, places, row, column, inner, rest, NATIVE: tl.constexpr):
 
 @triton.jit
 def mean_luminance(counts, pixels, LANES: tl.constexpr):
-    """The mean of the luminance as torch adds it up: see ``color_programs.PERIOD``."""
+    """The mean of the luminance as torch adds it up: see ``color_programs.LANES``."""
     lane = tl.arange(0, LANES)
     left = (pixels % (4 * LANES)).to(tl.int32)
     first, tail = tl.load(counts + lane), tl.sum(lane * 0)
