@@ -18,6 +18,7 @@ from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pad_edges import PadEdges
+from augserve_pipelines.transforms.programs import ColorProgram, moved_up, programmed
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
 from augserve_pipelines.transforms.rotation import Rotate
@@ -81,13 +82,14 @@ def fuse(ops: list[Op], frames: Frames) -> list[Op]:
     fused: list[Op] = []
     before = [frames]  # what goes into each op of `fused`
     for op in ops:
+        op = programmed(op, before[-1])
         while fused and (both := merge(fused[-1], op, before[len(fused) - 1])) is not None:
             fused.pop()
             before = before[: len(fused) + 1]
             op = both
         fused.append(op)
         before.append(op.frames(before[-1]))
-    return fused
+    return moved_up(fused)
 
 
 def merge(first: Op, second: Op, frames: Frames) -> Op | None:
@@ -120,6 +122,8 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
         case Resample(tail=Finish() as tail), CastTo():
             cast = merge(tail, second, frames)
             return replace(first, tail=cast) if isinstance(cast, Finish | Tabled) else None
+        case ColorProgram(), ColorProgram():
+            return first.then(second)
         case Resample(), _ if (values := tabled(first.tail, second, frames)) is not None:
             return replace(first, tail=values)
         case _, CastTo() | Standardize() | Finish() | Tabled():

@@ -1,5 +1,6 @@
 """ColorJitter, RandomPhotometricDistort and the adjustments they are made of, against torchvision."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from augserve_pipelines.transforms.adjust import (
     adjust_hue_image,
     adjust_saturation_image,
 )
-from augserve_pipelines.transforms.color import ColorJitter, RandomPhotometricDistort
+from augserve_pipelines.transforms.color import ColorJitter, Jitter, RandomPhotometricDistort
 from oracle import tv_functional, v2
 from pipelines.parity import SEEDS, assert_eager_parity, assert_parity, assert_same, channels_last, make_images
 
@@ -138,6 +139,31 @@ def test_values_beside_full_vectors_round_as_torch_rounds_them(copies):
     image = torch.tensor(TELLING_BYTES * copies, dtype=torch.uint8).view(1, 1, -1)
     expected = tv_functional.adjust_contrast_image(image, TELLING_FACTOR)
     assert_same(adjust_contrast_image(image, TELLING_FACTOR), expected, f"{copies} copies")
+
+
+# Of 60,000 seeds, those whose results tell how often torch rounds the values beside full vectors.
+@pytest.mark.parametrize("seed", [9462, 57400])
+def test_few_values_round_as_torch_rounds_them(seed):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 256, (1, 1, 1 + seed % 33), dtype=torch.uint8, generator=generator)
+    factor = float(torch.rand(1, generator=generator)) * 2
+    assert_same(adjust_contrast_image(image, factor), tv_functional.adjust_contrast_image(image, factor), f"{seed}")
+
+
+# Of as many seeds, those that tell whether values are counted as they lie or as torchvision's hue has laid them.
+@pytest.mark.parametrize("seed", [7772, 10927, 16557, 34446, 49115])
+def test_contrast_after_hue_counts_values_channel_by_channel(seed):
+    generator = torch.Generator().manual_seed(seed)
+    torch.randint(0, 256, (1, 1, 1 + seed % 33), generator=generator)
+    factor = float(torch.rand(1, generator=generator)) * 2
+    pixels = torch.randint(0, 256, (1, 5 + seed % 17, 3), dtype=torch.uint8, generator=generator)
+    image, shift = pixels.permute(2, 0, 1), float(torch.rand(1, generator=generator)) - 0.5
+    expected = tv_functional.adjust_contrast_image(tv_functional.adjust_hue_image(image, shift), factor)
+    jitter = Jitter(np.array([[3, 1, 0, 2]]), np.array([[np.nan, factor, np.nan, shift]]))
+    written = torch.empty(1, *image.shape, dtype=torch.uint8)
+    jitter.write(image.unsqueeze(0), written)
+    assert_same(jitter.image(image.unsqueeze(0))[0], expected, "as it lies")
+    assert_same(written[0], expected, "written elsewhere")
 
 
 def test_every_kind_of_input_matches():

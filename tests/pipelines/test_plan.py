@@ -17,13 +17,16 @@ from augserve_pipelines.ops import Chain, Op, Select
 from augserve_pipelines.plan import flat, plan
 from augserve_pipelines.transforms.affine import AffineMap
 from augserve_pipelines.transforms.affine_warp import AffineWarp
+from augserve_pipelines.transforms.channels import PermuteChannels
 from augserve_pipelines.transforms.color import Jitter
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
+from augserve_pipelines.transforms.grayscale import ToGray
 from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pad_edges import PadEdges
 from augserve_pipelines.transforms.pointwise import Invert, Solarize
+from augserve_pipelines.transforms.programs import ColorProgram
 from augserve_pipelines.transforms.resample import Resample
 from augserve_pipelines.transforms.resize_to import ResizeTo
 from augserve_pipelines.transforms.rotation import Rotate
@@ -61,6 +64,11 @@ FINISH = [T.ToDtype(torch.float32, scale=True), T.Normalize(MEAN, STD)]
         ([T.RandomZoomOut(fill=[9, 8, 7]), T.CenterCrop(9)], [Select, Crop], None),
         ([T.RandomZoomOut(3), T.RandomApply([T.CenterCrop(12)])], [Select, Select], None),
         ([T.Resize(32), *FINISH, T.ToDtype(torch.bfloat16)], [ResizeTo, CastTo, Standardize, CastTo], [Resample]),
+        ([T.ColorJitter(0.4, 0.4, 0.4, 0.1), T.RandomGrayscale(0.5)], [Jitter, Select], [ColorProgram]),
+        ([T.RandomPosterize(3), T.RandomSolarize(0.5)], [Select, Select], [ColorProgram]),
+        ([T.RandomInvert(), T.RandomEqualize(), T.RandomAutocontrast()], [Select] * 3, [ColorProgram]),
+        ([T.RandomAdjustSharpness(2), T.RandomChannelPermutation()], [Select, PermuteChannels], [ColorProgram]),
+        ([T.RandomPhotometricDistort(), T.Grayscale()], [Jitter, Select, ToGray], [ColorProgram, ToGray]),
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
@@ -84,8 +92,16 @@ def test_fused_equals_unfused(
         ([T.RandomSolarize(100, 1.0), T.RandomInvert(), *FINISH], [Solarize, Select, CastTo, Standardize], [Tabled]),
         ([T.ColorJitter(brightness=0.9), *FINISH], [Jitter, CastTo, Standardize], [Tabled]),
         ([T.RandomApply([T.ColorJitter(0.9)]), T.ToDtype(torch.float16, scale=True)], [Select, CastTo], [Tabled]),
-        ([T.RandomPosterize(3), T.RandomSolarize(100), T.RandomInvert()], [Select] * 3, [Select] * 3),  # at no end yet
-        ([T.ColorJitter(0.9, 0.9), T.ToDtype(torch.float32)], [Jitter, CastTo], [Jitter, CastTo]),  # contrast averages
+        (
+            [T.RandomPosterize(3), T.RandomSolarize(100), T.RandomInvert()],
+            [Select] * 3,
+            [ColorProgram],
+        ),  # at no end yet
+        (
+            [T.ColorJitter(0.9, 0.9), T.ToDtype(torch.float32)],
+            [Jitter, CastTo],
+            [ColorProgram, CastTo],
+        ),  # contrast averages
         ([*FINISH, T.RandomInvert(1.0)], [CastTo, Standardize, Invert], [Finish, Invert]),  # of floats
         ([T.Resize(32), T.RandomPosterize(3), T.RandomInvert()], [ResizeTo, Select, Select], [Resample]),
         (
@@ -193,3 +209,16 @@ def test_warps_of_different_samples_are_one() -> None:
 
 def _warps(op: Op) -> bool:
     return isinstance(op, Select) and isinstance(op.op, AffineWarp | AffineMap | Rotate)
+
+
+def test_the_colours_of_two_operations_end_in_one_program() -> None:
+    images = [make_image((24, 30))] * 64
+    frames = Frames.of(images)
+    drawn = Chain(tuple(flat(T.RandAugment().draw(Lanes(range(64)), frames))))
+    planned = plan(drawn, frames)
+    assert sum(isinstance(op, ColorProgram) for op in planned.ops) == 1
+    plainly, batch = drawn.run(Batch.of(images)), Batch.of(images)
+    for op in planned.ops:
+        batch = op.run(batch)
+    for i in range(64):
+        assert_same(batch[i], plainly[i], f"image {i}")

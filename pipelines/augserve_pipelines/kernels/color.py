@@ -14,17 +14,31 @@ from torch import Tensor
 
 from augserve_pipelines.kernels import layout
 
-_VECTORS = {"AVX512": 16, "AVX2": 8}  # float32 values in one of torch's vectors
+_PAIR = 16  # values in two of the vectors in which torch adds up floats with AVX2, and with AVX512 too
 
 
 def brighten(image: Tensor, factor: float) -> None:
     """Multiply bytes by a factor."""
-    _blend(image, 0.0, factor)
+    _loops().blend(layout.flat(image)[0], np.float32(0.0), *_weights(factor), 0, 0)
 
 
-def stretch(image: Tensor, factor: float) -> None:
-    """Blend bytes with their mean luminance: change the contrast."""
-    _blend(image, _mean_luminance(image), factor)
+def stretch(image: Tensor, factor: float, planar: bool = False) -> None:
+    """Blend bytes with their mean luminance: change the contrast.
+
+    ``planar`` says that torchvision has the image channel by channel by now, however it lies here.
+    """
+    target, weights = np.float32(_mean_luminance(image)), _weights(factor)
+    values, interleaved = layout.flat(image)
+    first, last = twice_rounded(values.size)
+    if not (planar and interleaved):
+        _loops().blend(values, target, *weights, first, last)
+        return
+    channels, places = np.divmod(np.arange(first, last), values.size // len(image))
+    places = places * len(image) + channels
+    few = values[places]
+    _loops().blend(values, target, *weights, 0, 0)
+    _loops().blend(few, target, *weights, 0, few.size)
+    values[places] = few
 
 
 def saturate(image: Tensor, factor: float) -> None:
@@ -93,15 +107,14 @@ def _picked(sector: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
     return picked
 
 
-def _blend(image: Tensor, target: float, factor: float) -> None:
-    values, _ = layout.flat(image)
-    _loops().blend(values, np.float32(target), *_weights(factor), _fused(values.size))
+def twice_rounded(count: int) -> tuple[int, int]:
+    """From where to where torch adds a scaled scalar to ``count`` values in two roundings; in one before and after.
 
-
-def _fused(count: int) -> int:
-    """How many of ``count`` values torch adds a scaled scalar to in one rounding: those that fill pairs of vectors."""
-    pair = 2 * _VECTORS.get(torch.backends.cpu.get_cpu_capability(), 4)
-    return count // pair * pair if count > 1 else count
+    Found by trial: what does not fill a pair of vectors goes through a plain loop, of which the compiler has fused the
+    first value and the last ones, and not those that it takes in fours.
+    """
+    first = count // _PAIR * _PAIR + 1
+    return first, first + max(count - first, 0) // 4 * 4
 
 
 def _weights(factor: float) -> tuple[np.float32, np.float32]:

@@ -31,14 +31,18 @@ _RED, _GREEN, _BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 
 
 @compiled
-def blend(values: Bytes, target: np.float32, factor: np.float32, rest: np.float32, fused: int) -> None:
-    """Make every byte ``factor * value + rest * target``, clamped and truncated; the first ``fused`` in a fused sum."""
-    for k in range(fused):
+def blend(values: Bytes, target: np.float32, factor: np.float32, rest: np.float32, first: int, last: int) -> None:
+    """Make every byte ``factor * value + rest * target``, clamped and truncated.
+
+    The sum is fused, but for the values from ``first`` to before ``last``.
+    """
+    few = values[first:last].copy()
+    for k in range(values.size):
         mixed = fma(target, rest, np.float32(values[k]) * factor)
         values[k] = np.uint8(np.int32(min(max(mixed, _ZERO), _WHITE)))
-    for k in range(fused, values.size):
-        mixed = np.float32(values[k]) * factor + target * rest
-        values[k] = np.uint8(np.int32(min(max(mixed, _ZERO), _WHITE)))
+    for k in range(few.size):
+        mixed = np.float32(few[k]) * factor + target * rest
+        values[first + k] = np.uint8(np.int32(min(max(mixed, _ZERO), _WHITE)))
 
 
 @compiled

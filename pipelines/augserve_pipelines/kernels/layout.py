@@ -31,5 +31,14 @@ def flat(image: Tensor) -> tuple[NDArray[np.uint8], bool]:
     return (image.movedim(-3, -1) if interleaved else image).view(-1).numpy(), interleaved
 
 
+def alike(image: Tensor, other: Tensor) -> bool:
+    """Whether copies by torch of both ``[..., C, H, W]`` lie pixel by pixel, or those of neither do."""
+    return image.shape[-3] == 1 or _over_pixels(image) == _over_pixels(other)
+
+
+def _over_pixels(image: Tensor) -> bool:
+    return not image.is_contiguous() and 0 < image.stride(-3) < image.stride(-1)
+
+
 def _pixel_by_pixel(image: Tensor) -> bool:
     return not image.is_contiguous() and image.movedim(-3, -1).is_contiguous()

@@ -71,8 +71,13 @@ class Jitter(Retouch):
         return frames.planar(~np.isnan(self.factors[:, HUE]) & (frames.channels == 3))
 
     def change(self, row: int, image: Tensor) -> None:
+        planar = False  # in torchvision
         for step, factor in self._steps(row):
-            _CHANGES[step](image, factor)
+            if step == CONTRAST:
+                color.stretch(image, factor, planar)
+            else:
+                _CHANGES[step](image, factor)
+            planar |= step == HUE
 
     def changed(self, row: int, image: Tensor) -> Tensor:
         for step, factor in self._steps(row):

@@ -34,11 +34,20 @@ class Retouch(Op):
         return out
 
     def write(self, x: Tensor, out: Tensor) -> None:
-        if layout.on_cpu(x) and layout.dense(out) is out:
-            out.copy_(x)
-            for row, images in enumerate(out.view(len(out), -1, *out.shape[-3:])):
-                for image in images:
-                    self.change(row, image)
-        else:
-            for row, image in enumerate(x):
-                out[row] = self.changed(row, image)
+        if not layout.on_cpu(x):
+            self._write_changed(x, out)
+            return
+        place = out if layout.alike(x, out) else torch.empty_like(x)  # what torch rounds follows from how values lie
+        if layout.dense(place) is not place:
+            self._write_changed(x, out)
+            return
+        place.copy_(x)
+        for row, images in enumerate(place.view(len(place), -1, *place.shape[-3:])):
+            for image in images:
+                self.change(row, image)
+        if place is not out:
+            out.copy_(place)
+
+    def _write_changed(self, x: Tensor, out: Tensor) -> None:
+        for row, image in enumerate(x):
+            out[row] = self.changed(row, image)

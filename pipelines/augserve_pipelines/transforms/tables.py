@@ -12,10 +12,10 @@ from torch import Tensor
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.lookup import lookup
 from augserve_pipelines.ops import Chain, Op, Select
-from augserve_pipelines.transforms.color import BRIGHTNESS, HUE, Jitter
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pointwise import Invert, Posterize, Solarize
+from augserve_pipelines.transforms.programs import ColorProgram
 
 __all__ = ["Tabled", "tabled"]
 
@@ -93,7 +93,7 @@ def _dtype_after(step: Op, dtype: torch.dtype) -> torch.dtype | None:
             return dtype
         case Invert() | Posterize() | Solarize() if dtype == torch.uint8:
             return dtype
-        case Jitter() if dtype == torch.uint8 and np.isnan(step.factors[:, BRIGHTNESS + 1 : HUE + 1]).all():
+        case ColorProgram() if dtype == torch.uint8 and step.is_pointwise():
             return dtype
     return None
 
