@@ -165,10 +165,10 @@ def _launch(
 ) -> None:
     from augserve_pipelines.kernels.color_triton import levels_kernel, segment_kernel
 
-    gathering, native = int((cut.gathers > 0).sum()), jobs.is_cuda
+    gathering = int((cut.gathers > 0).sum())
     counts = torch.zeros((gathering, _COUNTS), dtype=torch.int32, device=jobs.device)
     tiles = -(-int((table[:, Column.HEIGHT] * table[:, Column.WIDTH]).max()) // _BLOCK)
-    options: dict[str, Any] = {"CHANNELS": channels, "NATIVE": native, "enable_fp_fusion": False}
+    options: dict[str, Any] = {"CHANNELS": channels, "INTERPRETED": not jobs.is_cuda, "enable_fp_fusion": False}
     segment_kernel[(len(table), tiles)](
         jobs, steps, weights, levels, counts, FLAT=_flat(table), PERIOD=_PERIOD, BLOCK=_BLOCK, num_warps=8, **options
     )

@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from augserve_pipelines.kernels.color_codes import Code
+from augserve_pipelines.kernels.fused_triton import fused
 
 (
     NOTHING,
@@ -34,16 +35,16 @@ _TO_UNIT, _FROM_UNIT, _SIXTH, _RED, _GREEN, _BLUE = (
 
 
 @triton.jit
-def blended(value, other, factor, rest, NATIVE: tl.constexpr):
-    return as_byte(_fma(other, rest, value.to(tl.float32) * factor, NATIVE))
+def blended(value, other, factor, rest, INTERPRETED: tl.constexpr):
+    return as_byte(fused(other, rest, value.to(tl.float32) * factor, INTERPRETED))
 
 
 @triton.jit
-def luminance(red, green, blue, NATIVE: tl.constexpr):
+def luminance(red, green, blue, INTERPRETED: tl.constexpr):
     """The luminance, truncated."""
     of_red = red.to(tl.float32) * _RED
-    of_two = _fma(green.to(tl.float32), tl.full([1], _GREEN, tl.float32), of_red, NATIVE)
-    return _fma(blue.to(tl.float32), tl.full([1], _BLUE, tl.float32), of_two, NATIVE).to(tl.int32)
+    of_two = fused(green.to(tl.float32), tl.full([1], _GREEN, tl.float32), of_red, INTERPRETED)
+    return fused(blue.to(tl.float32), tl.full([1], _BLUE, tl.float32), of_two, INTERPRETED).to(tl.int32)
 
 
 @triton.jit
@@ -108,14 +109,14 @@ def _unit(value):
 
 
 @triton.jit
-def sharpened(value, places, row, column, inner, rest, NATIVE: tl.constexpr):
+def sharpened(value, places, row, column, inner, rest, INTERPRETED: tl.constexpr):
     """Values moved by ``rest`` of their way to the mean of their 3 x 3 windows; those at the borders stay."""
     total = 4 * value
     for down in tl.static_range(-1, 2):
         for across in tl.static_range(-1, 2):
             total += tl.load(places + down * row + across * column, mask=inner, other=0).to(tl.int32)
     mean = (2 * total + 13) // 26  # a thirteenth is never near a half
-    moved = _fma((mean - value).to(tl.float32), rest, value.to(tl.float32), NATIVE)
+    moved = fused((mean - value).to(tl.float32), rest, value.to(tl.float32), INTERPRETED)
     return tl.where(inner, as_byte(moved), value)
 
 
@@ -159,14 +160,3 @@ def stretched(counts, level):
 @triton.jit
 def as_byte(value):
     return tl.minimum(tl.maximum(value, 0.0), 255.0).to(tl.int32)
-
-
-@triton.jit
-def _fma(a, b, c, NATIVE: tl.constexpr):
-    """``a * b + c`` in one rounding.
-
-    The interpreter's own rounds twice. In float64 the product is exact, and the sum is but for its last bits.
-    """
-    if NATIVE:
-        return tl.fma(a, b, c)
-    return (a.to(tl.float64) * b.to(tl.float64) + c.to(tl.float64)).to(tl.float32)

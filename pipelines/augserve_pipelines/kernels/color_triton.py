@@ -66,7 +66,7 @@ def segment_kernel(
     statistics,  # [gathering, 768] int32, zeros; the jobs that gather come first
     CHANNELS: tl.constexpr,  # 1 or 3
     FLAT: tl.constexpr,  # all images lie channel by channel, and addresses and sizes are multiples of 16
-    NATIVE: tl.constexpr,
+    INTERPRETED: tl.constexpr,
     PERIOD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -101,12 +101,12 @@ def segment_kernel(
         place, across = offsets.to(tl.int32), width.to(tl.int32)
         x, y = place % across, place // across
         inner = mask & (x > 0) & (x < width - 1) & (y > 0) & (y < tl.load(job + _HEIGHT) - 1)
-        red = sharpened(red, places, width * source_pixel, source_pixel, inner, rest, NATIVE)
+        red = sharpened(red, places, width * source_pixel, source_pixel, inner, rest, INTERPRETED)
         if CHANNELS == 3:
             places += source_channel
-            green = sharpened(green, places, width * source_pixel, source_pixel, inner, rest, NATIVE)
+            green = sharpened(green, places, width * source_pixel, source_pixel, inner, rest, INTERPRETED)
             places += source_channel
-            blue = sharpened(blue, places, width * source_pixel, source_pixel, inner, rest, NATIVE)
+            blue = sharpened(blue, places, width * source_pixel, source_pixel, inner, rest, INTERPRETED)
     elif head != NOTHING:
         table = levels + tl.load(job + _IMAGE) * 768
         order_channel, order = tl.load(job + _ORDER_CHANNEL), offsets * tl.load(job + _ORDER_PIXEL)
@@ -123,13 +123,13 @@ def segment_kernel(
             if code == HUE:
                 red, green, blue = turned(red, green, blue, factor)
             elif code == SATURATION:
-                gray = luminance(red, green, blue, NATIVE).to(tl.float32)
+                gray = luminance(red, green, blue, INTERPRETED).to(tl.float32)
                 rest = tl.load(factors + 2 * step + 1)
-                red = blended(red, gray, factor, rest, NATIVE)
-                green = blended(green, gray, factor, rest, NATIVE)
-                blue = blended(blue, gray, factor, rest, NATIVE)
+                red = blended(red, gray, factor, rest, INTERPRETED)
+                green = blended(green, gray, factor, rest, INTERPRETED)
+                blue = blended(blue, gray, factor, rest, INTERPRETED)
             elif code == GRAY:
-                red = luminance(red, green, blue, NATIVE)
+                red = luminance(red, green, blue, INTERPRETED)
                 green, blue = red, red
             elif code == PERMUTE:
                 order = factor.to(tl.int32)
@@ -153,7 +153,7 @@ def segment_kernel(
     if gathers == CONTRAST:
         gray = red
         if CHANNELS == 3:
-            gray = luminance(red, green, blue, NATIVE)
+            gray = luminance(red, green, blue, INTERPRETED)
         _add_sums(gray, counts, offsets, pixels, PERIOD, BLOCK)
     elif gathers != NOTHING:
         _add_counts(red, counts, mask)
@@ -169,7 +169,7 @@ def levels_kernel(
     statistics,  # [n, 768] int32
     levels,  # [images, 3, 256] uint8
     CHANNELS: tl.constexpr,
-    NATIVE: tl.constexpr,
+    INTERPRETED: tl.constexpr,
     LANES: tl.constexpr,
 ):
     """Write what becomes of each byte in the step that the next segment begins with: one program for each job.
@@ -186,7 +186,7 @@ def levels_kernel(
         step = factors + 2 * tl.load(job + _NEXT_STEP)
         factor, rest = tl.load(step), tl.load(step + 1)
         mean = mean_luminance(counts, pixels, LANES)
-        tl.store(table, blended(level, mean, factor, rest, NATIVE).to(tl.uint8))
+        tl.store(table, blended(level, mean, factor, rest, INTERPRETED).to(tl.uint8))
         plain = level.to(tl.float32) * factor + mean * rest
         tl.store(table + 256, as_byte(plain).to(tl.uint8))
     else:
