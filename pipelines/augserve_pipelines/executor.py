@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
+from augserve_pipelines.chunking import MOST, chunk_pixels, chunk_size
 from augserve_pipelines.deferred import Deferred, once_each, pieces
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.launching import interpreting
@@ -21,10 +22,6 @@ from augserve_pipelines.memory import RESULTS
 from augserve_pipelines.ops import NOTHING
 from augserve_pipelines.plan import Plan
 from augserve_pipelines.refusals import explained
-
-# Samples to a chunk: few enough that a chunk's 224 x 224 stages stay in a megabyte of L2, enough to share the overhead.
-CHUNK = 4
-_CHUNK_PIXELS = 1 << 18  # of images that are decoded: the bytes of so many are most of a megabyte of L2
 
 
 class Result:
@@ -48,7 +45,7 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
     device = images[0].device if images else torch.device("cpu")
     result = Result(plan.outputs, device)
     if device.type == "cpu" and not interpreting():
-        starts = range(0, len(images), chunk or CHUNK)
+        starts = range(0, len(images), chunk or chunk_size(plan, pool()[1]))
         work = [slice(start, start + starts.step) for start in starts]
         in_threads(lambda rows: _run_rows(plan, images[rows], rows, result), work)
     else:
@@ -76,7 +73,7 @@ def run_deferred(
         elif good:
             _run_rows(plan, list(good.values()), np.array([*good]), result)
 
-    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)), nearly_done)
+    in_threads(work, list(pieces(images, chunk_size(plan, pool()[1]), chunk_pixels())), nearly_done)
     return [failures[row] if row in failures else result.batch[row] for row in range(len(images))]
 
 
@@ -88,7 +85,7 @@ def load(images: Sequence[Deferred]) -> list[Tensor | Exception]:
     def work(rows: slice) -> None:
         found.update(enumerate((source.take() for source in sources[rows]), rows.start))
 
-    in_threads(work, list(pieces(images, CHUNK, _CHUNK_PIXELS)))
+    in_threads(work, list(pieces(images, MOST, chunk_pixels())))
     return [found[row] for row in range(len(images))]
 
 
