@@ -1,4 +1,4 @@
-"""The engine: bytes → peek → admit → decode → batch → draw → run → encode → bytes."""
+"""The engine: bytes → peek → admit → batch → draw → decode → run → encode → bytes."""
 
 from __future__ import annotations
 
