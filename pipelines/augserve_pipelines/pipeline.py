@@ -409,7 +409,8 @@ def _decoded_smaller(plan: Plan, images: Sequence[Deferred]) -> tuple[Plan, list
 
 def _fresh_seeds(count: int) -> list[int]:
     """Random seeds of 32 bits, by one call to the system: it takes 4 us."""
-    return np.frombuffer(secrets.token_bytes(4 * count), np.uint32).tolist()
+    seeds: list[int] = np.frombuffer(secrets.token_bytes(4 * count), np.uint32).tolist()
+    return seeds
 
 
 def _checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
