@@ -10,6 +10,7 @@ from augserve_pipelines.errors import (
     Problem,
     ShapesDiffer,
 )
+from augserve_pipelines.explaining import Explanation, explain
 from augserve_pipelines.finishing import Finishing
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
@@ -19,6 +20,7 @@ from augserve_pipelines.structures import Samples
 
 __all__ = [
     "Batch",
+    "Explanation",
     "Finishing",
     "Frames",
     "InputRule",
@@ -33,4 +35,5 @@ __all__ = [
     "Record",
     "Samples",
     "ShapesDiffer",
+    "explain",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,9 +31,16 @@ class Plan:
     outputs: Frames
 
 
+class Fused(NamedTuple):
+    """An op after fusion, and which of the ops before it, in their order, it stands for."""
+
+    op: Op
+    origins: tuple[int, ...]
+
+
 def plan(op: Op, frames: Frames) -> Plan:
     """Flatten what was drawn, and merge neighbours."""
-    return Plan(tuple(fuse(list(flat(op)), frames)), frames, op.frames(frames))
+    return Plan(tuple(fused.op for fused in fuse(list(flat(op)), frames)), frames, op.frames(frames))
 
 
 def flat(op: Op) -> Iterator[Op]:
@@ -68,16 +75,17 @@ def with_parity(op: Op, parity: Parity) -> Op:
             return op.with_parity(parity)
 
 
-def fuse(ops: list[Op], frames: Frames) -> list[Op]:
+def fuse(ops: list[Op], frames: Frames) -> list[Fused]:
     """Merge each op into the one before it where a rule allows."""
-    fused: list[Op] = []
+    fused: list[Fused] = []
     before = [frames]  # what goes into each op of `fused`
-    for op in ops:
-        while fused and (both := merge(fused[-1], op, before[len(fused) - 1])) is not None:
-            fused.pop()
+    for index, op in enumerate(ops):
+        origins: tuple[int, ...] = (index,)
+        while fused and (both := merge(fused[-1].op, op, before[len(fused) - 1])) is not None:
+            origins = fused.pop().origins + origins
             before = before[: len(fused) + 1]
             op = both
-        fused.append(op)
+        fused.append(Fused(op, origins))
         before.append(op.frames(before[-1]))
     return fused
 

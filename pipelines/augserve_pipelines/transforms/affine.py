@@ -16,7 +16,7 @@ from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import GlobalLane, Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import Center, Degrees, Fill, ScaleRange, Shear, Translate, WarpInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, colors, image_colors
@@ -188,6 +188,7 @@ def affine(
 class AffineMap(Op):
     """Map each sample affinely."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 14)
     planar: ClassVar[bool] = True
 
     angle: FloatArray  # [N], degrees, clockwise

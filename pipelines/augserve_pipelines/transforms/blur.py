@@ -18,7 +18,7 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.blur import convolve, gaussian_kernel
 from augserve_pipelines.lanes import GlobalLane, Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import KernelSize, Sigma
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.pictures import by_tensor
@@ -68,6 +68,7 @@ def gaussian_blur(inpt: Any, kernel_size: int | Sequence[int], sigma: float | Se
 class Blur(Op):
     """Blur each sample with a Gaussian of its own."""
 
+    kernels: ClassVar[Kernels] = Kernels(1, 6)
     planar: ClassVar[bool] = True
 
     kernel_size: tuple[int, int]  # across, down

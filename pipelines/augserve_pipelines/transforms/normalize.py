@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample_pixels import Arithmetic, arithmetic, every_byte
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import Flag, Mean, Std
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
@@ -64,6 +64,7 @@ def normalize(inpt: Any, mean: Sequence[float], std: Sequence[float], inplace: b
 class Standardize(Op):
     """Subtract a mean and divide by a standard deviation, channel by channel."""
 
+    kernels: ClassVar[Kernels] = Kernels(2, 0)
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -87,6 +88,7 @@ class Standardize(Op):
 class Finish(Op):
     """``CastTo``, then ``Standardize``, of integers, and a cast of that, one sample at a time while it is in cache."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 4)
     cast: CastTo
     standardize: Standardize
     dtype: torch.dtype  # of the result

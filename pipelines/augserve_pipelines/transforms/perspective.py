@@ -17,7 +17,7 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import GlobalLane, Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import Fill, Probability, WarpInterpolation
 from augserve_pipelines.transforms.base import RandomTransform
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, colors, image_colors
@@ -182,6 +182,7 @@ def perspective(
 class PerspectiveMap(Op):
     """Map each sample in perspective."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 27)
     planar: ClassVar[bool] = True
 
     coefficients: FloatArray  # [N, 8], from points of the result to points of the image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.lookup import lookup_image
 from augserve_pipelines.kernels.resample import Parity, resample_image
 from augserve_pipelines.kernels.resample_pixels import Window, resample_pixels, takes
-from augserve_pipelines.ops import BoolArray, Op
+from augserve_pipelines.ops import BoolArray, Kernels, Op
 from augserve_pipelines.transforms.normalize import Finish
 
 __all__ = ["Resample"]
@@ -28,6 +29,7 @@ class Resample(Op):
     Windows are (top, left, height, width) in pixels and lie inside what they are cut from.
     """
 
+    kernels: ClassVar[Kernels] = Kernels(0, 64)
     source: IntArray  # [N, 4]
     size: IntArray  # [N, 2]
     target: IntArray  # [N, 4]

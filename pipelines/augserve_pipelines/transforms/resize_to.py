@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -17,7 +17,7 @@ from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.resample import Parity, check_mode, resample_image
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import MaxSize, OptionalFlag, OptionalSize, ResizeInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import pixel_kinds
@@ -32,6 +32,7 @@ ObjectArray = NDArray[np.object_]
 class ResizeTo(Op):
     """Resize to a height and a width in pixels."""
 
+    kernels: ClassVar[Kernels] = Kernels(64, 0)
     height: IntArray
     width: IntArray
     interpolation: InterpolationMode

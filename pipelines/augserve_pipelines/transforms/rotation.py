@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -16,7 +16,7 @@ from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.lanes import GlobalLane, Lanes
-from augserve_pipelines.ops import BoolArray, Chain, Op, Select, each_row
+from augserve_pipelines.ops import BoolArray, Chain, Kernels, Op, Select, each_row
 from augserve_pipelines.parameters import Center, Degrees, Fill, Flag, WarpInterpolation
 from augserve_pipelines.transforms.affine import interval
 from augserve_pipelines.transforms.base import Transform
@@ -237,6 +237,7 @@ class QuarterTurns(Turns):
 class Rotate(Turns):
     """Rotate each sample by its own angle into its own size."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 14)
     height: IntArray  # [N], of the result
     width: IntArray
     color: ColorArray  # [N], what images are filled with
