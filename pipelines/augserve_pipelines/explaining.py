@@ -108,7 +108,8 @@ def explain(pipeline: Pipeline, size: tuple[int, int] = SIZE, count: int = COUNT
     ]
     together = tuple(type(step).__name__ for step in pipeline.transforms[_alone(pipeline) :])
     totals = _total(costs), _total(list(_costs(drawn, frames)))
-    return Explanation(_described(frames), *size, count, seed, tuple(steps), together, *totals, pipeline.signature())
+    output = _signature(pipeline, op.frames(frames))
+    return Explanation(_described(frames), *size, count, seed, tuple(steps), together, *totals, output)
 
 
 def name_of(op: Op) -> str:
@@ -131,6 +132,13 @@ def _taken(pipeline: Pipeline, size: tuple[int, int], seeds: Sequence[int]) -> t
         except InvalidInput as refusal:
             refusals.append(refusal)
     raise refusals[0]
+
+
+def _signature(pipeline: Pipeline, outputs: Frames) -> OutputSignature:
+    try:
+        return pipeline.signature()
+    except InvalidInput:  # of photographs of other sizes
+        return OutputSignature.of(outputs)
 
 
 def _costs(ops: Sequence[Op], frames: Frames) -> Iterator[Cost]:

@@ -49,6 +49,17 @@ class OutputSignature:
     height: int | None
     width: int | None
 
+    @classmethod
+    def of(cls, outputs: Frames) -> OutputSignature:
+        """What the frames of some results have in common."""
+        dtypes = {str(dtype).removeprefix("torch.") for dtype in outputs.dtypes}
+        return cls(
+            dtype=dtypes.pop() if len(dtypes) == 1 else None,
+            channels=_same(outputs.channels),
+            height=_same(outputs.heights),
+            width=_same(outputs.widths),
+        )
+
 
 class Pipeline:
     """Transforms that run over batches of images of any sizes, with random parameters drawn per sample.
@@ -384,14 +395,7 @@ class Pipeline:
         Raises:
             InvalidInput: the pipeline cannot run on photographs at all.
         """
-        outputs = self._probed()
-        dtypes = {str(dtype).removeprefix("torch.") for dtype in outputs.dtypes}
-        return OutputSignature(
-            dtype=dtypes.pop() if len(dtypes) == 1 else None,
-            channels=_same(outputs.channels),
-            height=_same(outputs.heights),
-            width=_same(outputs.widths),
-        )
+        return OutputSignature.of(self._probed())
 
 
 def _checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:

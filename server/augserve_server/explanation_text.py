@@ -83,4 +83,4 @@ def size_of(count: int) -> str:
     """Bytes for people: ``953 B``, ``15.3 kB``, ``1.2 MB``."""
     if count < 1000:
         return f"{count} B"
-    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+    return f"{count / 1e3:.1f} kB" if count < 999_950 else f"{count / 1e6:.1f} MB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,7 +16,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.boxes import clamp_bounding_boxes
 from augserve_pipelines.kernels.rotated_boxes import parallelograms_to_rectangles
-from augserve_pipelines.ops import Kernels, Op, each_row
+from augserve_pipelines.ops import Op, each_row
 from augserve_pipelines.tv_tensors import BoundingBoxFormat, ClampingMode
 
 __all__ = [
@@ -125,7 +125,6 @@ def crop(inpt: Any, top: int, left: int, height: int, width: int) -> Any:
 class Crop(Op):
     """Cut a window, in pixels; it may leave the image."""
 
-    kernels: ClassVar[Kernels] = Kernels(0, 1)
     top: IntArray
     left: IntArray
     height: IntArray
@@ -135,6 +134,9 @@ class Crop(Op):
         beyond = (self.top < 0) | (self.top + self.height > frames.heights)
         beyond |= (self.left < 0) | (self.left + self.width > frames.widths)
         return frames.resized(self.height, self.width).planar(beyond)
+
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        return len(set(self.frames(frames).keys()))  # windows are views; those of one size are laid together
 
     def image(self, x: Tensor) -> Tensor:
         return each_row(crop_image, x, self.top, self.left, self.height, self.width)

@@ -29,7 +29,7 @@ class Resample(Op):
     Windows are (top, left, height, width) in pixels and lie inside what they are cut from.
     """
 
-    kernels: ClassVar[Kernels] = Kernels(0, 64)
+    kernels: ClassVar[Kernels] = Kernels(0, 43)  # of photographs to 224 pixels; more the more they shrink
     source: IntArray  # [N, 4]
     size: IntArray  # [N, 2]
     target: IntArray  # [N, 4]

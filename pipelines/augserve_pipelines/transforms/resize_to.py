@@ -32,7 +32,7 @@ ObjectArray = NDArray[np.object_]
 class ResizeTo(Op):
     """Resize to a height and a width in pixels."""
 
-    kernels: ClassVar[Kernels] = Kernels(64, 0)
+    kernels: ClassVar[Kernels] = Kernels(40, 0)  # of photographs to 224 pixels; more the more they shrink
     height: IntArray
     width: IntArray
     interpolation: InterpolationMode

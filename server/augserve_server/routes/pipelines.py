@@ -148,7 +148,7 @@ async def _explanation(served: Served, query: DescribeQuery, settings: Settings)
     """For a batch as large as the service makes them of such images."""
     pixels = query.height * query.width
     _check_size("height", query.height, settings.max_image_side)
-    _check_size("width", query.width, min(settings.max_image_side, settings.max_image_pixels // query.height))
+    _check_size("width", query.width, min(settings.max_image_side, max(1, settings.max_image_pixels // query.height)))
     count = max(1, min(settings.batch_images, int(settings.batch_megapixels * 1e6) // pixels))
     try:
         explanation = await asyncio.to_thread(explained, served.pipeline, (query.height, query.width), count)
