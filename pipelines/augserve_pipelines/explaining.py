@@ -67,6 +67,8 @@ class Explanation:
     width: int
     count: int
     seed: int
+    drawn: int
+    """How many operations were drawn, before any fused."""
     steps: tuple[Step, ...]
     together: tuple[str, ...]
     """The transforms that act on the whole batch then, and those after them; their cost is not told."""
@@ -109,7 +111,7 @@ def explain(pipeline: Pipeline, size: tuple[int, int] = SIZE, count: int = COUNT
     together = tuple(type(step).__name__ for step in pipeline.transforms[_alone(pipeline) :])
     totals = _total(costs), _total(list(_costs(drawn, frames)))
     output = _signature(pipeline, op.frames(frames))
-    return Explanation(_described(frames), *size, count, seed, tuple(steps), together, *totals, output)
+    return Explanation(_described(frames), *size, count, seed, len(drawn), tuple(steps), together, *totals, output)
 
 
 def name_of(op: Op) -> str:

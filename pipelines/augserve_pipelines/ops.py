@@ -209,6 +209,13 @@ class Chain(Op):
         return batch
 
 
+class Fused(NamedTuple):
+    """An op after fusion, and which of the ops before it, by their places in order, it stands for."""
+
+    op: Op
+    origins: tuple[int, ...]
+
+
 NOTHING = Chain(())
 
 

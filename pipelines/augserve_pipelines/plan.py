@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.ops import BoolArray, Chain, Op, Select
+from augserve_pipelines.ops import BoolArray, Chain, Fused, Op, Select
 from augserve_pipelines.transforms.conversion import CastTo
 from augserve_pipelines.transforms.crop import Crop
 from augserve_pipelines.transforms.flip import FlipX
@@ -29,13 +29,6 @@ class Plan:
     ops: tuple[Op, ...]
     inputs: Frames
     outputs: Frames
-
-
-class Fused(NamedTuple):
-    """An op after fusion, and which of the ops before it, in their order, it stands for."""
-
-    op: Op
-    origins: tuple[int, ...]
 
 
 def plan(op: Op, frames: Frames) -> Plan:

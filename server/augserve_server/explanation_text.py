@@ -48,7 +48,8 @@ def _table(explanation: Explanation) -> Table:
         table.add_row(name, "the whole batch together", str(explanation.count), "", "", "")
     table.add_section()
     table.add_row("in all", "", "", *_costs(explanation.fused))
-    table.add_row("unfused", _saved(explanation), "", *_costs(explanation.unfused))
+    saved = f"{explanation.drawn} operations in place of {len(explanation.steps)}"
+    table.add_row("unfused", saved, "", *_costs(explanation.unfused))
     return table
 
 
@@ -68,11 +69,6 @@ def _origins(step: Step, count: int) -> str:
         for origin in step.origins
     ]
     return ", ".join(shares)
-
-
-def _saved(explanation: Explanation) -> str:
-    drawn = sum(len(step.origins) for step in explanation.steps)
-    return f"{drawn} operations in place of {len(explanation.steps)}"
 
 
 def _costs(cost: Cost) -> tuple[str, str, str]:

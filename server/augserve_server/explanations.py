@@ -52,6 +52,8 @@ class Explained(_Part):
     """Images in the batch."""
     seed: int
     """Of the first image; the next has one more."""
+    drawn: int
+    """How many operations were drawn, before any fused."""
     steps: list[ExplainedStep]
     together: list[str]
     """The transforms that act on the whole batch after that, and those after them; their cost is not told."""
