@@ -11,6 +11,7 @@ from augserve_pipelines.errors import (
     Problem,
     ShapesDiffer,
 )
+from augserve_pipelines.explaining import Explanation, explain
 from augserve_pipelines.finishing import Finishing
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.input_rule import InputRule
@@ -21,6 +22,7 @@ from augserve_pipelines.structures import Samples
 __all__ = [
     "Batch",
     "DecodeRule",
+    "Explanation",
     "Finishing",
     "Frames",
     "InputRule",
@@ -35,4 +37,5 @@ __all__ = [
     "Record",
     "Samples",
     "ShapesDiffer",
+    "explain",
 ]

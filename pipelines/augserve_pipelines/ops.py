@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -21,12 +21,21 @@ from augserve_pipelines.samples import Sample
 BoolArray = NDArray[np.bool_]
 
 
+class Kernels(NamedTuple):
+    """How many kernels are launched on CUDA, torch's and ours: for a block of samples of one shape, for a sample."""
+
+    block: int
+    sample: int
+
+
 @dataclass(frozen=True, slots=True)
 class Op:
     """The base of all ops. Fields that are numpy arrays have one row per sample; the others hold for all samples."""
 
     planar: ClassVar[bool] = False
     """Whether torchvision lays the results out channel by channel; see ``Frames.interleaved``."""
+    kernels: ClassVar[Kernels] = Kernels(1, 0)
+    """What is launched for the op with its usual parameters, of uint8 of three channels, where Triton is installed."""
 
     def __getitem__(self, rows: Any) -> Self:
         """The same op for some of its rows: a mask or indices."""
@@ -36,6 +45,20 @@ class Op:
     def frames(self, frames: Frames) -> Frames:
         """What the op makes of its input's sizes, channels and dtypes."""
         return frames.planar() if self.planar else frames
+
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        """About how many kernels are launched on CUDA for images of these frames: for people, who read ``explain``.
+
+        An op that has a kernel of its own, which takes samples of any shapes at once, overrides this, and says how many
+        launches that takes: 1, or one for each shape of result.
+
+        Args:
+            frames: of the images that the op's rows act on.
+            alone: whether each image is a block of its own, as they come in; else those of one shape are one block.
+        """
+        pairs = zip(frames.keys(), self.frames(frames).keys(), strict=True)
+        blocks = len(frames) if alone else len(set(pairs))
+        return self.kernels.block * blocks + self.kernels.sample * len(frames)
 
     def image(self, x: Tensor) -> Tensor:
         """``[n, ..., C, H, W]`` → ``[n, ..., C, h, w]``: row ``i`` acts on ``x[i]``; all rows give one size."""
@@ -99,6 +122,16 @@ class Select(Op):
     def frames(self, frames: Frames) -> Frames:
         return frames.put(self.rows, self.op.frames(frames[self.rows])) if self.rows.any() else frames
 
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        """Those of the op, and of taking its samples out of their blocks and back into them."""
+        own = self.op.launches(frames[self.rows], alone=alone)
+        if self.rows.all() or not self.rows.any():
+            return own
+        keys = frames.keys()
+        split = {key for key, row in zip(keys, self.rows, strict=True) if row}
+        split &= {key for key, row in zip(keys, self.rows, strict=True) if not row}
+        return own + (0 if alone else 2 * len(split)) + len(set(self.frames(frames).keys()))
+
     def calls(self) -> Iterator[Call]:
         return self.op.calls() if self.rows[0] else iter(())
 
@@ -144,6 +177,13 @@ class Chain(Op):
             frames = op.frames(frames)
         return frames
 
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        total = 0
+        for op in self.ops:
+            total += op.launches(frames, alone=alone)
+            frames, alone = op.frames(frames), False
+        return total
+
     def calls(self) -> Iterator[Call]:
         for op in self.ops:
             yield from op.calls()
@@ -167,6 +207,13 @@ class Chain(Op):
         for op in self.ops:
             batch = op.run(batch)
         return batch
+
+
+class Fused(NamedTuple):
+    """An op after fusion, and which of the ops before it, by their places in order, it stands for."""
+
+    op: Op
+    origins: tuple[int, ...]
 
 
 NOTHING = Chain(())

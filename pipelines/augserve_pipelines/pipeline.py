@@ -28,7 +28,7 @@ from augserve_pipelines.kernels.resample import Parity
 from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op, after
 from augserve_pipelines.plan import Plan, flat, plan, with_parity
-from augserve_pipelines.probing import BATCH, as_videos, probe, probe_batches
+from augserve_pipelines.probing import BATCH, alternatives, probe_batches
 from augserve_pipelines.records import Record
 from augserve_pipelines.refusals import explained
 from augserve_pipelines.samples import Sample, frames_of
@@ -50,6 +50,17 @@ class OutputSignature:
     channels: int | None
     height: int | None
     width: int | None
+
+    @classmethod
+    def of(cls, outputs: Frames) -> OutputSignature:
+        """What the frames of some results have in common."""
+        dtypes = {str(dtype).removeprefix("torch.") for dtype in outputs.dtypes}
+        return cls(
+            dtype=dtypes.pop() if len(dtypes) == 1 else None,
+            channels=_same(outputs.channels),
+            height=_same(outputs.heights),
+            width=_same(outputs.widths),
+        )
 
 
 class Pipeline:
@@ -259,6 +270,19 @@ class Pipeline:
         op, _ = self._draw(frames, seeds)
         return self._plan(op, frames)
 
+    def sketch(self, frames: Frames, seeds: Sequence[int]) -> Op:
+        """What would be drawn for samples of these frames, for those who only want to know; noise is left undrawn.
+
+        It is of the steps that act on samples alone, and not fused.
+
+        Raises:
+            InvalidInput: the pipeline does not take such samples.
+        """
+        op, _ = self._draw(frames, seeds, probing=True)
+        if self._most_pixels is not None:
+            _check_growth(op, frames, self._most_pixels)
+        return op
+
     def _plan(self, op: Op, frames: Frames) -> Plan:
         if self._most_pixels is not None:
             _check_growth(op, frames, self._most_pixels)
@@ -266,12 +290,9 @@ class Pipeline:
 
     def _probed(self) -> Frames:
         """What comes out for photographs, or for videos or with rotated boxes where they are refused."""
-        channels = 1 if self.input.mode == "L" else 3
-        frames = probe(self.transforms, channels, seeds=_PROBE_SEEDS)
-        others = [as_videos(frames)]
+        frames, *others = alternatives(self.transforms, self.input.channels, seeds=_PROBE_SEEDS)
         if frames.samples is not None:
-            rotated = probe(self.transforms, channels, seeds=_PROBE_SEEDS, rotated=True)
-            frames, *others = (one[: _PROBE_SEEDS // 2] for one in (frames, *others, rotated))
+            frames, *others = (one[: _PROBE_SEEDS // 2] for one in (frames, *others))
         try:
             return self._outputs(frames)
         except InvalidInput as refusal:
@@ -387,14 +408,7 @@ class Pipeline:
         Raises:
             InvalidInput: the pipeline cannot run on photographs at all.
         """
-        outputs = self._probed()
-        dtypes = {str(dtype).removeprefix("torch.") for dtype in outputs.dtypes}
-        return OutputSignature(
-            dtype=dtypes.pop() if len(dtypes) == 1 else None,
-            channels=_same(outputs.channels),
-            height=_same(outputs.heights),
-            width=_same(outputs.widths),
-        )
+        return OutputSignature.of(self._probed())
 
 
 def _decoded_smaller(plan: Plan, images: Sequence[Deferred]) -> tuple[Plan, list[Deferred]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.ops import BoolArray, Chain, Op, Select
+from augserve_pipelines.ops import BoolArray, Chain, Fused, Op, Select
 from augserve_pipelines.transforms.affine import AffineMap
 from augserve_pipelines.transforms.affine_warp import AffineWarp, warped_together
 from augserve_pipelines.transforms.conversion import CastTo
@@ -38,7 +38,7 @@ class Plan:
 
 def plan(op: Op, frames: Frames) -> Plan:
     """Flatten what was drawn, and merge neighbours."""
-    return Plan(tuple(fuse(list(flat(op)), frames)), frames, op.frames(frames))
+    return Plan(tuple(fused.op for fused in fuse(list(flat(op)), frames)), frames, op.frames(frames))
 
 
 def flat(op: Op) -> Iterator[Op]:
@@ -77,17 +77,18 @@ def with_parity(op: Op, parity: Parity) -> Op:
             return op.with_parity(parity)
 
 
-def fuse(ops: list[Op], frames: Frames) -> list[Op]:
+def fuse(ops: list[Op], frames: Frames) -> list[Fused]:
     """Merge each op into the one before it where a rule allows."""
-    fused: list[Op] = []
+    fused: list[Fused] = []
     before = [frames]  # what goes into each op of `fused`
-    for op in ops:
+    for index, op in enumerate(ops):
+        origins: tuple[int, ...] = (index,)
         op = programmed(op, before[-1])
-        while fused and (both := merge(fused[-1], op, before[len(fused) - 1])) is not None:
-            fused.pop()
+        while fused and (both := merge(fused[-1].op, op, before[len(fused) - 1])) is not None:
+            origins = fused.pop().origins + origins
             before = before[: len(fused) + 1]
             op = both
-        fused.append(op)
+        fused.append(Fused(op, origins))
         before.append(op.frames(before[-1]))
     return moved_up(fused)
 

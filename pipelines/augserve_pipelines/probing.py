@@ -19,7 +19,7 @@ from augserve_pipelines.transforms.base import Transform, is_batched
 from augserve_pipelines.transforms.containers import RandomChoice, RandomOrder
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask
 
-__all__ = ["SIZES", "as_videos", "impossible", "probe", "probe_batches"]
+__all__ = ["SIZES", "alternatives", "as_videos", "impossible", "probe", "probe_batches"]
 
 SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))  # that photographs may have
 FAR_SIZES = ((64, 64), *SIZES, (20_000, 30_000))
@@ -48,6 +48,15 @@ def probe(
     return own[np.tile(np.arange(len(own)), seeds)]
 
 
+def alternatives(
+    transforms: Sequence[Transform], channels: int, sizes: Sequence[Size] = SIZES, seeds: int = 1
+) -> list[Frames]:
+    """Photographs, then what may come in where they are refused: videos, and images with rotated boxes."""
+    images = probe(transforms, channels, sizes, seeds)
+    rotated = [probe(transforms, channels, sizes, seeds, rotated=True)] if images.samples is not None else []
+    return [images, as_videos(images), *rotated]
+
+
 def as_videos(frames: Frames) -> Frames:
     """Each image as a video of such images."""
     return replace(frames.led(FRAMES), videos=np.ones(len(frames), bool))
@@ -62,10 +71,7 @@ def probe_batches(frames: Frames, labels: Tensor | None = None) -> Frames:
 
 def impossible(transforms: Sequence[Transform], channels: int) -> Iterator[tuple[str, str]]:
     """The place and the reason of every step that can run on no photograph, such as ``Normalize`` on integers."""
-    images = probe(transforms, channels, FAR_SIZES)
-    inputs = [images, as_videos(images)]
-    if images.samples is not None:
-        inputs.append(probe(transforms, channels, FAR_SIZES, rotated=True))
+    inputs = alternatives(transforms, channels, FAR_SIZES)
     yield from _impossible(transforms, inputs, "transforms", batches=False)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -91,9 +92,15 @@ def _parameter_error(error: Mapping[str, Any], path: str) -> ServiceError:
     """FastAPI's words for a parameter that is wrong, in ours."""
     field = str(error["loc"][-1])
     if error["type"] == "extra_forbidden":
-        query = replay.ReplayQuery if path == REPLAY_PATH else augment.AugmentQuery
-        return ParameterUnknown(field, list(query.model_fields))
+        return ParameterUnknown(field, list(_query(path).model_fields))
     return ParameterInvalid(field, error["input"], REQUIREMENTS.get(field, error["msg"]))
+
+
+def _query(path: str) -> type[BaseModel]:
+    """What may stand in the query of a request to a path."""
+    if path.startswith("/v1/pipelines/"):
+        return pipelines.DescribeQuery
+    return replay.ReplayQuery if path == REPLAY_PATH else augment.AugmentQuery
 
 
 def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> None:

@@ -184,6 +184,32 @@ def export(
 
 
 @app.command()
+def explain(
+    pipeline: PipelineName,
+    height: Annotated[int, typer.Option(min=1, max=16_384, metavar="N", help="Of the images, in pixels.")] = 375,
+    width: Annotated[int, typer.Option(min=1, max=16_384, metavar="N", help="Of the images, in pixels.")] = 500,
+    count: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Images in the batch.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the first image; the next has N + 1.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Tell what a pipeline does to a batch: operations, what fused into what, launches, bytes moved.
+
+    Nothing is run: it follows from the size of the images and the seeds.
+    """
+    from augserve_pipelines import explain as explain_pipeline
+    from augserve_server.explanation_text import as_record, as_text
+    from augserve_server.pipeline_files import load_pipeline
+
+    with usage_errors(*mistakes()):
+        loaded = load_pipeline(pipeline)
+        explanation = explain_pipeline(loaded, (height, width), count, seed)
+    if as_json:
+        print(json.dumps(as_record(loaded, explanation), indent=2))
+    else:
+        Console().print(as_text(loaded, explanation))
+
+
+@app.command()
 def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATHS]", help="YAML files, and folders of them.")

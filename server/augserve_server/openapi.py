@@ -194,7 +194,11 @@ REPLAY: Final[Document] = {
 }
 LIST: Final[Document] = {"responses": {500: _problem("A mistake of the server's.")}}
 DESCRIBE: Final[Document] = {
-    "responses": {404: _problem("No such pipeline."), 500: _problem("A mistake of the server's.")}
+    "responses": {
+        400: _problem("A parameter is malformed, or the size is over a limit."),
+        404: _problem("No such pipeline."),
+        500: _problem("A mistake of the server's."),
+    }
 }
 
 _STATE: Final[Document] = {

@@ -15,7 +15,7 @@ from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.launching import launches
 from augserve_pipelines.kernels.resample import Parity, axis_table, down_first
 
-__all__ = ["Windows", "described", "launched", "one_channel_each"]
+__all__ = ["Windows", "described", "has_weights", "launched", "one_channel_each"]
 
 IntArray = NDArray[np.int64]
 
@@ -54,13 +54,17 @@ class Windows:
 
 def launched(images: Sequence[Tensor], interpolation: InterpolationMode, antialias: bool) -> bool:
     """Whether the kernel resamples these images, which lie on one device: bytes, by what it has the weights of."""
-    ways = (*LAUNCHED, InterpolationMode.LANCZOS) if antialias else LAUNCHED
     return (
-        interpolation in ways
+        has_weights(interpolation, antialias)
         and bool(images)
         and launches(images[0].device)
         and all(image.dtype == torch.uint8 for image in images)
     )
+
+
+def has_weights(interpolation: InterpolationMode, antialias: bool) -> bool:
+    """Whether the kernel has the weights of this way to resize."""
+    return interpolation in LAUNCHED or (antialias and interpolation is InterpolationMode.LANCZOS)
 
 
 def described(

@@ -98,6 +98,10 @@ class Mixture(Op):
     def __getitem__(self, rows: Any) -> Mixture:
         return Mixture(self.weights[rows], tuple(chain[rows] for chain in self.chains))
 
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        blend = 2 + 2 * len(self.chains)
+        return blend + sum(chain.launches(frames) for chain in self.chains)
+
     def image(self, x: Tensor) -> Tensor:
         if x.is_cuda:
             weights = torch.stack(self.weights.tolist())  # [n, batch, 1 + chains]

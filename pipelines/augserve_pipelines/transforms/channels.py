@@ -16,7 +16,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import BoolArray, Op
+from augserve_pipelines.ops import BoolArray, Kernels, Op
 from augserve_pipelines.samples import Pending, Sample
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.pictures import pil_to_tensor, to_pil_image
@@ -121,6 +121,7 @@ def permute_channels(inpt: Any, permutation: Sequence[int]) -> Any:
 class PermuteChannels(Op):
     """Put the channels of each sample into an order of its own."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 3)
     planar: ClassVar[bool] = True
 
     permutation: PermutationArray

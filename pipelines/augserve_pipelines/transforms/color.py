@@ -57,6 +57,7 @@ _CALLS = (
     (adjust_hue, "hue_factor"),
 )
 _KERNELS = (adjust_brightness_image, adjust_contrast_image, adjust_saturation_image, adjust_hue_image)
+_LAUNCHES = (4, 10, 9, 84)  # of each of these for one image on CUDA, as counted
 _CHANGES = (color.brighten, color.stretch, color.saturate, color.shift_hue)  # of bytes, in place
 
 
@@ -69,6 +70,10 @@ class Jitter(Retouch):
 
     def frames(self, frames: Frames) -> Frames:
         return frames.planar(~np.isnan(self.factors[:, HUE]) & (frames.channels == 3))
+
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        changes = ~np.isnan(self.factors[:, :4])  # [N, 4]
+        return int((changes * _LAUNCHES).sum())
 
     def change(self, row: int, image: Tensor) -> None:
         planar = False  # in torchvision

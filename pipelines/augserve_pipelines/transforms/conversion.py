@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from augserve_pipelines.dispatch import ALL_KINDS, Call, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import NOTHING, Chain, Op, Select
+from augserve_pipelines.ops import NOTHING, Chain, Kernels, Op, Select
 from augserve_pipelines.parameters import Dtype, DtypeOrMapping, Flag, for_kind
 from augserve_pipelines.samples import Pending, Sample
 from augserve_pipelines.transforms.base import Transform
@@ -102,6 +102,7 @@ def convert_image_dtype(image: Tensor, dtype: torch.dtype = torch.float32) -> Te
 class CastTo(Op):
     """Cast to a dtype, scaling values to its range or not."""
 
+    kernels: ClassVar[Kernels] = Kernels(2, 0)
     dtype: torch.dtype
     scale: bool
     kinds: tuple[type, ...] | None = IMAGES  # None: masks, boxes and points too

@@ -135,6 +135,9 @@ class Crop(Op):
         beyond |= (self.left < 0) | (self.left + self.width > frames.widths)
         return frames.resized(self.height, self.width).planar(beyond)
 
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        return len(set(self.frames(frames).keys()))  # windows are views; those of one size are laid together
+
     def image(self, x: Tensor) -> Tensor:
         return each_row(crop_image, x, self.top, self.left, self.height, self.width)
 

@@ -20,7 +20,7 @@ from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.boxes import clamp_bounding_boxes, convert_bounding_box_format
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import MODES, Fill, ModeLike, NotNegative
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
@@ -185,6 +185,7 @@ elastic_transform = elastic
 class Elastic(Op):
     """Move every pixel of each sample by random displacements of its own."""
 
+    kernels: ClassVar[Kernels] = Kernels(6, 0)
     planar: ClassVar[bool] = True
 
     stream: StreamArray  # [N], of Stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import PIL.Image
@@ -18,7 +18,7 @@ from augserve_pipelines.dispatch import Call, Deferred, functional
 from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.lanes import GlobalLane, Lanes, Stream
-from augserve_pipelines.ops import BoolArray, Op, Select
+from augserve_pipelines.ops import BoolArray, Kernels, Op, Select
 from augserve_pipelines.parameters import ErasedArea, ErasedValue, Flag, Probability, Ratio
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import RandomTransform
@@ -89,6 +89,7 @@ class NormalNoise(Deferred):
 class Erase(Op):
     """Put values into a rectangle of each sample."""
 
+    kernels: ClassVar[Kernels] = Kernels(1, 1)
     top: IntArray  # [N], pixels
     left: IntArray
     height: IntArray

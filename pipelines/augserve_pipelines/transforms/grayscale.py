@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels import color, layout
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op, Select
+from augserve_pipelines.ops import Kernels, Op, Select
 from augserve_pipelines.parameters import Channels, Probability
 from augserve_pipelines.transforms.base import RandomTransform, Transform
 from augserve_pipelines.transforms.channels import check_channels, check_gray_or_rgb, tensors
@@ -98,6 +98,7 @@ to_grayscale = rgb_to_grayscale
 class ToGray(Op):
     """Replace colours by their luminance, in as many channels as each sample is to have: 1 or 3."""
 
+    kernels: ClassVar[Kernels] = Kernels(4, 0)
     channels: IntArray  # [N]
 
     def frames(self, frames: Frames) -> Frames:

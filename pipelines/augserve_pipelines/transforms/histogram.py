@@ -15,7 +15,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels import histogram, layout
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import Probability
 from augserve_pipelines.transforms.base import RandomTransform
 from augserve_pipelines.transforms.channels import check_channels, check_gray_or_rgb
@@ -86,6 +86,7 @@ def autocontrast(inpt: Any) -> Any:
 class Equalize(Op):
     """Make the levels of each channel about equally frequent."""
 
+    kernels: ClassVar[Kernels] = Kernels(20, 0)
     planar: ClassVar[bool] = True
 
     def image(self, x: Tensor) -> Tensor:
@@ -98,6 +99,8 @@ class Equalize(Op):
 @dataclass(frozen=True, slots=True)
 class Autocontrast(Retouch):
     """Stretch the values of each channel to the whole range."""
+
+    kernels: ClassVar[Kernels] = Kernels(0, 15)
 
     def change(self, row: int, image: Tensor) -> None:
         histogram.autocontrast(image)

@@ -20,7 +20,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op, each_row
+from augserve_pipelines.ops import Kernels, Op, each_row
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.channels import check_channels, check_gray_or_rgb, tensors
 
@@ -97,6 +97,7 @@ def jpeg(image: Any, quality: int) -> Any:
 class Compress(Op):
     """Compress each sample as JPEG of a quality of its own, and decode it again."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 3)
     planar: ClassVar[bool] = True
 
     quality: IntArray  # [N]

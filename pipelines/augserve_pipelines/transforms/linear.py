@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import WrongKind, WrongSize
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op, each_row
+from augserve_pipelines.ops import Kernels, Op, each_row
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.conversion import IMAGES
@@ -99,6 +99,7 @@ def linear_transformation(inpt: Any, transformation_matrix: Tensor, mean_vector:
 class Linear(Op):
     """Multiply each flattened sample by a matrix; one at a time, as products of more rows have other sums."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 3)
     matrix: Tensor
     mean: Tensor
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.lanes import Lanes, Stream
-from augserve_pipelines.ops import BoolArray, Op, each_row
+from augserve_pipelines.ops import BoolArray, Kernels, Op, each_row
 from augserve_pipelines.parameters import Flag, NotNegative
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.adjust import check_not_negative
@@ -80,6 +80,7 @@ def add_noise(
 class Noise(Op):
     """Add noise to each sample from a place in its own lane."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 6)
     stream: StreamArray  # [N] of Stream
     interleaved: BoolArray  # [N]
     mean: float

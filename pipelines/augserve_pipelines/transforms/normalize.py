@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from augserve_pipelines.kernels.launching import launches
 from augserve_pipelines.kernels.lookup import lookup
 from augserve_pipelines.kernels.resample_pixels import Arithmetic, arithmetic, every_byte
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import Flag, Mean, Std
 from augserve_pipelines.samples import Sample
 from augserve_pipelines.transforms.base import Transform
@@ -66,6 +66,7 @@ def normalize(inpt: Any, mean: Sequence[float], std: Sequence[float], inplace: b
 class Standardize(Op):
     """Subtract a mean and divide by a standard deviation, channel by channel."""
 
+    kernels: ClassVar[Kernels] = Kernels(2, 0)
     mean: tuple[float, ...]
     std: tuple[float, ...]
 

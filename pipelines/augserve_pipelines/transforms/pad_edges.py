@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -13,7 +13,7 @@ from torch import Tensor
 from augserve_pipelines.dispatch import ALL_KINDS, Call
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import BoolArray, Op, each_row
+from augserve_pipelines.ops import BoolArray, Kernels, Op, each_row
 from augserve_pipelines.parameters import Fill, Padding, PaddingMode, for_kind
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import Color, ColorArray, Fills, check_fill, colors, pixel_kinds
@@ -28,6 +28,7 @@ __all__ = ["Pad", "PadEdges"]
 class PadEdges(Op):
     """Pad each sample by its own number of pixels; negative ones crop."""
 
+    kernels: ClassVar[Kernels] = Kernels(2, 0)
     left: IntArray  # [N]
     top: IntArray
     right: IntArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from augserve_pipelines.errors import InvalidInput, WrongKind
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels import color, layout
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op, each_row
+from augserve_pipelines.ops import Kernels, Op, each_row
 from augserve_pipelines.parameters import Bits, Probability, Threshold
 from augserve_pipelines.transforms.base import RandomTransform
 from augserve_pipelines.transforms.channels import tensors
@@ -140,6 +140,7 @@ class Posterize(Op):
 class Solarize(Op):
     """Invert the values from a threshold on."""
 
+    kernels: ClassVar[Kernels] = Kernels(3, 0)
     threshold: FloatArray  # [N]
 
     def image(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from augserve_pipelines.kernels import color, color_programs, histogram, layout,
 from augserve_pipelines.kernels.color_codes import Code
 from augserve_pipelines.kernels.color_programs import Places
 from augserve_pipelines.kernels.launching import launches
-from augserve_pipelines.ops import BoolArray, Chain, Op, Select
+from augserve_pipelines.ops import BoolArray, Chain, Fused, Op, Select
 from augserve_pipelines.transforms.channels import GRAY_OR_RGB, PermuteChannels
 from augserve_pipelines.transforms.color import Jitter
 from augserve_pipelines.transforms.grayscale import ToGray
@@ -43,6 +43,14 @@ class ColorProgram(Retouch):
 
     def frames(self, frames: Frames) -> Frames:
         return frames.planar(_any_of(self.codes, color_programs.PLANAR_THERE) & (frames.channels != 0))
+
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        """One for each segment, and two more where one counts something for the next, for gray and for colours."""
+        total = 0
+        for channels in np.unique(frames.channels):
+            cuts = color_programs.segments(self.codes[self.active() & (frames.channels == channels)])
+            total += sum(3 if cut.gathers.any() else 1 for cut in cuts)
+        return total
 
     def then(self, later: ColorProgram) -> ColorProgram:
         """This program, and the later one after it."""
@@ -148,26 +156,27 @@ def programmed(op: Op, frames: Frames) -> Op:
     return ColorProgram(codes, values)
 
 
-def moved_up(ops: Sequence[Op]) -> list[Op]:
+def moved_up(ops: Sequence[Fused]) -> list[Fused]:
     """The ops, with steps moved from programs into earlier ones, where nothing between touches their samples.
 
     RandAugment warps some samples between the colours of others: of two operations all colours end in one program.
     """
     moved = list(ops)
-    for place, op in enumerate(moved):
+    for place, (op, origins) in enumerate(moved):
         if isinstance(op, ColorProgram) and (found := _earlier(moved[:place])) is not None:
             before, touched = found
-            earlier = moved[before]
+            earlier, of_earlier = moved[before]
             assert isinstance(earlier, ColorProgram)
-            moved[before], moved[place] = earlier.then(op.only(~touched)), op.only(touched)
-    return [op for op in moved if not (isinstance(op, ColorProgram) and not op.active().any())]
+            moved[before] = Fused(earlier.then(op.only(~touched)), of_earlier + origins)
+            moved[place] = Fused(op.only(touched), origins)
+    return [one for one in moved if not (isinstance(one.op, ColorProgram) and not one.op.active().any())]
 
 
-def _earlier(ops: Sequence[Op]) -> tuple[int, BoolArray] | None:
+def _earlier(ops: Sequence[Fused]) -> tuple[int, BoolArray] | None:
     """The place of the last program, and which samples are touched after it."""
     touched: BoolArray = np.zeros(1, bool)
     for place in reversed(range(len(ops))):
-        match ops[place]:
+        match ops[place].op:
             case ColorProgram(codes):
                 return place, np.broadcast_to(touched, len(codes))
             case Select(rows, _):

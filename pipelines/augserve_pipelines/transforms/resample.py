@@ -16,7 +16,7 @@ from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.lookup import lookup_image
 from augserve_pipelines.kernels.resample import Parity, resample_image
 from augserve_pipelines.kernels.resample_pixels import Arithmetic, Window, resample_pixels, takes
-from augserve_pipelines.kernels.windows import Windows, launched
+from augserve_pipelines.kernels.windows import Windows, has_weights, launched
 from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.transforms.normalize import Finish
 from augserve_pipelines.transforms.tables import Tabled
@@ -47,6 +47,11 @@ class Resample(Op):
     def frames(self, frames: Frames) -> Frames:
         resized = frames.resized(self.target[:, 2], self.target[:, 3])
         return resized if self.tail is None else self.tail.frames(resized)
+
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        """One for each size of result, of any sizes of images; ``nearest-exact`` has no kernel of our own."""
+        sizes = len(np.unique(self.target[:, 2:], axis=0))
+        return sizes if has_weights(self.interpolation, self.antialias) else 3 * len(frames)
 
     def image(self, x: Tensor) -> Tensor:
         out = self._empty(x[0], (*x.shape[:-2], *self.target[0, 2:].tolist()))

@@ -64,6 +64,10 @@ class ResizeTo(Op):
             parity=self.parity,
         )
 
+    def launches(self, frames: Frames, *, alone: bool = False) -> int:
+        """As of a resize of windows."""
+        return self.resample(np.zeros((len(frames), 4), np.int64)).launches(frames, alone=alone)
+
     def run(self, batch: Batch) -> Batch:
         images = list(batch)
         if launched(images, self.interpolation, bool(self.antialias)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from augserve_pipelines.dispatch import Call, functional
 from augserve_pipelines.frames import Frames
 from augserve_pipelines.kernels import layout, sharpness
 from augserve_pipelines.lanes import Lanes
-from augserve_pipelines.ops import Op
+from augserve_pipelines.ops import Kernels, Op
 from augserve_pipelines.parameters import NotNegative, Probability
 from augserve_pipelines.transforms.adjust import check_not_negative
 from augserve_pipelines.transforms.base import RandomTransform
@@ -64,6 +64,7 @@ def adjust_sharpness(inpt: Any, sharpness_factor: float) -> Any:
 class Sharpen(Retouch):
     """Sharpen each sample by a factor of its own."""
 
+    kernels: ClassVar[Kernels] = Kernels(0, 11)
     factor: FloatArray  # [N]
 
     def change(self, row: int, image: Tensor) -> None:

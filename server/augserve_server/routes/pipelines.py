@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from augserve.wire import Finish, Wire
-from augserve_pipelines import DecodeRule, InputRule, NoFinish, OutputSignature, Problem
+from augserve_pipelines import DecodeRule, InputRule, InvalidInput, NoFinish, OutputSignature, Problem
+from augserve_pipelines.explaining import SIZE
 from augserve_server.catalog import Catalog, Served
+from augserve_server.errors import ParameterInvalid
+from augserve_server.explanations import Explained, explained
 from augserve_server.openapi import DESCRIBE, LIST
+from augserve_server.service import Service
+from augserve_server.settings import Settings
 
 SEEDS: Final = (
     "view v of image i has seed s = seed + i * views + v, and is what torch.manual_seed(s) and these transforms give "
@@ -90,6 +96,22 @@ class Detail(Summary):
     """What ``wire`` may be in the query of a request for results."""
     finish: Finish | None
     """What makes the results of the bytes that come with ``wire=uint8``; null where these are the results."""
+    explanation: Explained | None = None
+    """What runs for a batch; null unless ``explain`` asks for it."""
+    unexplained: str | None = None
+    """Why there is no explanation where one was asked for: the pipeline takes nothing of this size."""
+
+
+class DescribeQuery(BaseModel):
+    """What may stand in the query; anything else is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    explain: Annotated[bool, Field(description="Tell what runs for a batch: operations, launches, bytes moved.")] = (
+        False
+    )
+    height: Annotated[int, Field(ge=1, description="Of the images that are explained for, in pixels.")] = SIZE[0]
+    width: Annotated[int, Field(ge=1, description="Of the images that are explained for, in pixels.")] = SIZE[1]
 
 
 @router.get("/v1/pipelines", **LIST)
@@ -101,10 +123,14 @@ async def list_pipelines(request: Request) -> Listing:
 
 
 @router.get("/v1/pipelines/{name}", **DESCRIBE)
-async def describe_pipeline(request: Request, name: Annotated[str, Path(description="Name of a pipeline.")]) -> Detail:
-    """One pipeline: its YAML, what it takes and what it gives."""
-    catalog: Catalog = request.app.state.service.catalog
-    served = catalog[name]
+async def describe_pipeline(
+    request: Request,
+    name: Annotated[str, Path(description="Name of a pipeline.")],
+    query: Annotated[DescribeQuery, Query()],
+) -> Detail:
+    """One pipeline: its YAML, what it takes and what it gives; what runs for a batch, where that is asked for."""
+    service: Service = request.app.state.service
+    served = service.catalog[name]
     pipeline = served.pipeline
     return Detail(
         **dict(_summary(served)),
@@ -116,7 +142,26 @@ async def describe_pipeline(request: Request, name: Annotated[str, Path(descript
         loaded_at=served.loaded_at,
         seeds=SEEDS,
         **_wire(served),
+        **(await _explanation(served, query, service.settings) if query.explain else {}),
     )
+
+
+async def _explanation(served: Served, query: DescribeQuery, settings: Settings) -> dict[str, Any]:
+    """For a batch as large as the service makes them of such images."""
+    pixels = query.height * query.width
+    _check_size("height", query.height, settings.max_image_side)
+    _check_size("width", query.width, min(settings.max_image_side, max(1, settings.max_image_pixels // query.height)))
+    count = max(1, min(settings.batch_images, int(settings.batch_megapixels * 1e6) // pixels))
+    try:
+        explanation = await asyncio.to_thread(explained, served.pipeline, (query.height, query.width), count)
+    except InvalidInput as refusal:
+        return {"unexplained": str(refusal)}
+    return {"explanation": Explained.model_validate(explanation)}
+
+
+def _check_size(name: str, side: int, most: int) -> None:
+    if side > most:
+        raise ParameterInvalid(name, side, f"an integer from 1 to {most} (pixels)")
 
 
 def _wire(served: Served) -> dict[str, Any]:
