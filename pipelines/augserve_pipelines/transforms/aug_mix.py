@@ -99,8 +99,9 @@ class Mixture(Op):
         return Mixture(self.weights[rows], tuple(chain[rows] for chain in self.chains))
 
     def launches(self, frames: Frames, *, alone: bool = False) -> int:
-        blend = 2 + 2 * len(self.chains)
-        return blend + sum(chain.launches(frames) for chain in self.chains)
+        blocks = len(frames) if alone else len(set(frames.keys()))
+        blend = (2 + 2 * len(self.chains)) * blocks
+        return blend + sum(chain.launches(frames, alone=alone) for chain in self.chains)
 
     def image(self, x: Tensor) -> Tensor:
         if x.is_cuda:
