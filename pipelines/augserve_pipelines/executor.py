@@ -18,10 +18,13 @@ from augserve_pipelines.chunking import MOST, chunk_pixels, chunk_size
 from augserve_pipelines.deferred import Deferred, once_each, pieces
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.launching import interpreting
-from augserve_pipelines.memory import RESULTS
 from augserve_pipelines.ops import NOTHING
 from augserve_pipelines.plan import Plan
 from augserve_pipelines.refusals import explained
+from augserve_pipelines.slabs import PageableMemory, SlabPool
+
+_LEAST_LENT = 1 << 20  # bytes: smaller results are left to the allocator, which keeps their memory by itself
+_MOST_KEPT = 256 << 20
 
 MORE = 1
 """Threads beyond one to a core where images are decoded: a server's event loop takes the interpreter from them now and
@@ -173,6 +176,13 @@ def _allocated(members: list[int], frames: Frames, device: torch.device) -> Bloc
 
 
 def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    if device.type != "cpu":
+    size = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or size < _LEAST_LENT:
         return torch.empty(shape, dtype=dtype, device=device)
-    return torch.from_numpy(RESULTS.take(math.prod(shape) * dtype.itemsize)).view(dtype).view(shape)
+    return _results().lend(size).view(dtype).view(shape)
+
+
+@cache
+def _results() -> SlabPool:
+    """Memory for results, used again once nobody holds them: fresh pages cost as much as half of a resize."""
+    return SlabPool(_MOST_KEPT, PageableMemory())
