@@ -119,6 +119,10 @@ def _in_threads(
                 nearly_done()
             work(rows)
 
+    if len(chunks) == 1 and torch.get_num_threads() == 1:  # as in the pool's threads, without the way there
+        with explained():
+            take_chunks()
+        return
     futures = [pool()[0].submit(take_chunks) for _ in range(min(count, len(chunks)))]
     with explained():
         for future in futures:
