@@ -40,7 +40,7 @@ def _plot_of(section: Section) -> Callable[[Section, Any], None] | None:
 
 def _ratios(section: Section, figure: Any) -> None:
     tasks = list(by_task(section.rows))
-    figure.set_size_inches(8, 0.6 + sum(0.5 + 0.2 * len(rows) for _, rows in tasks))
+    figure.set_size_inches(8, 0.6 + sum(0.65 + 0.2 * len(rows) for _, rows in tasks))
     many = figure.subplots(len(tasks), squeeze=False, height_ratios=[len(rows) for _, rows in tasks])[:, 0]
     for axes, (task, rows) in zip(many, tasks, strict=True):
         names = [f"{row['contender']}, {row['setting'].partition(';')[0]}" for row in rows]
@@ -53,7 +53,7 @@ def _ratios(section: Section, figure: Any) -> None:
         axes.barh(names, values, color=colours, xerr=errors, error_kw={"linewidth": 0.8})
         axes.invert_yaxis()
         axes.axvline(1, color="black", linewidth=0.6)
-        axes.set_title(f"{task}: images/s over {rows[0]['contender']}", loc="left")
+        axes.set_title(f"{task}:\nimages/s over {rows[0]['contender']}", loc="left")
 
 
 def _latencies(section: Section, figure: Any) -> None:
