@@ -21,7 +21,8 @@ BASE_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 60.0
 CONCURRENCY = 4
 RETRIES = Retries()
-LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
+# As many are kept as there may be: where httpx keeps fewer, it closes one as idle that another thread is about to use.
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=5.0)
 CLOCK = Clock()
 
 

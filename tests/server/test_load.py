@@ -58,7 +58,12 @@ def requests(count: int) -> list[Asked]:
 
 
 def post_all(url: str, asked: list[Asked]) -> list[httpx.Response]:
-    with httpx.Client(base_url=f"{url}/v1/augment", timeout=60) as client, ThreadPoolExecutor(CONCURRENCY) as threads:
+    # fewer kept connections than threads, and httpx closes one as idle that another thread is about to use
+    limits = httpx.Limits(max_keepalive_connections=CONCURRENCY)
+    with (
+        httpx.Client(base_url=f"{url}/v1/augment", timeout=60, limits=limits) as client,
+        ThreadPoolExecutor(CONCURRENCY) as threads,
+    ):
 
         def post(one: Asked) -> httpx.Response:
             return client.post(f"/imagenet_train?seed={one.number}&dtype=float16", content=one.data)
