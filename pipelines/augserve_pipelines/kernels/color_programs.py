@@ -20,6 +20,7 @@ from torch import Tensor
 from augserve_pipelines.kernels import layout
 from augserve_pipelines.kernels.color import twice_rounded
 from augserve_pipelines.kernels.color_codes import Code, Column
+from augserve_pipelines.kernels.upload import upload
 
 __all__ = ["PLANAR", "PLANAR_THERE", "Places", "Segment", "run_programs", "segments"]
 
@@ -145,7 +146,7 @@ def run_programs(
     cuts = segments(codes)
     tables = [_jobs(cut, codes, sources, targets, spares) for cut in cuts]
     factors = np.stack([values, 1.0 - values], axis=-1).astype(np.float32)
-    jobs, steps, weights = _uploaded(device, np.concatenate(tables), codes.astype(np.int32), factors)
+    jobs, steps, weights = upload([np.concatenate(tables), codes.astype(np.int32), factors], device)
     levels = torch.empty((len(codes), _COUNTS), dtype=torch.uint8, device=device)
     begin = 0
     with _on(device):
@@ -229,20 +230,6 @@ def _flat(table: IntArray) -> bool:
 def _at(table: NDArray[Any], columns: IntArray) -> NDArray[Any]:
     found: NDArray[Any] = table[np.arange(len(table)), np.minimum(columns, table.shape[1] - 1)]
     return found
-
-
-def _uploaded(device: torch.device, *arrays: NDArray[Any]) -> list[Tensor]:
-    """The arrays on a device, in one transfer."""
-    ends = np.cumsum([-(-array.nbytes // 16) * 16 for array in arrays]).tolist()
-    buffer = np.empty(ends[-1], np.uint8)
-    spans = [slice(end - -(-array.nbytes // 16) * 16, None) for end, array in zip(ends, arrays, strict=True)]
-    for span, array in zip(spans, arrays, strict=True):
-        buffer[span.start : span.start + array.nbytes] = np.ascontiguousarray(array).view(np.uint8).ravel()
-    there = torch.from_numpy(buffer).to(device)
-    return [
-        there[span.start : span.start + array.nbytes].view(torch.from_numpy(array).dtype).view(array.shape)
-        for span, array in zip(spans, arrays, strict=True)
-    ]
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
