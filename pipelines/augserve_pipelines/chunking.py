@@ -15,7 +15,7 @@ from augserve_pipelines.plan import Plan
 __all__ = ["chunk_pixels", "chunk_size"]
 
 MOST: Final = 16
-"""More samples share no more of a chunk's overhead, of some 20 us."""
+"""More samples share no more of a chunk's overhead, of some 30 us."""
 _CACHE_SIZE: Final = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 _USUAL_CACHE: Final = 1 << 20
 

@@ -19,8 +19,8 @@ _TIMEOUT: Final = TypeAdapter[int](Annotated[int, Field(ge=1, le=TIMEOUT_MS_LIMI
 class Direct(APIRoute):
     """A route for endpoints with parameters ``query``, a model, and ``timeout_ms``, besides those of the path.
 
-    The document that FastAPI writes of the endpoint is the same. A small request took 0.7 ms of the event loop, of
-    which this is 0.2 less (Zen 4).
+    The document that FastAPI writes of the endpoint is the same. With this, and tensor bodies written without another
+    thread, a small request's 0.70 ms on the event loop became 0.40 (Zen 4).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
