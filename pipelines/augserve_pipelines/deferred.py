@@ -87,7 +87,7 @@ class Once:
         try:
             image = self._image.load()
         except Exception as exc:  # noqa: BLE001  # a decoder may fail in any way on hostile bytes: only this image
-            return exc
+            return exc.with_traceback(None)  # whose frames hold this error and whole images, in a cycle
         if tuple(image.shape) != tuple(self._image.shape):
             was = f"the image has the shape {[*image.shape]}; {[*self._image.shape]} was said before it was decoded"
             return InvalidInput(was)

@@ -98,7 +98,13 @@ class Later:
         if not self.wanted():
             raise Unwanted
         self.metrics.decoded()
-        return self.image.decode(self.rule, self.wanted, self.way)
+        try:
+            return self.image.decode(self.rule, self.wanted, self.way)
+        except ServiceError:
+            raise
+        except Exception as exc:  # a decoder may fail in any way on hostile bytes: only this image
+            logger.error("decoding failed", exc_info=exc)
+            raise InternalError from None
 
 
 class Unwanted(Exception):
