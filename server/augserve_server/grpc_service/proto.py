@@ -59,7 +59,7 @@ class Messages:
         pool = DescriptorPool()
         self._classes: dict[str, Any] = {}
         for place, table in enumerate(tables):
-            pool.Add(table.described(tables[:place]))  # type: ignore[no-untyped-call]  # it has no types
+            pool.Add(table.described(tables[:place]))
             for name in table.messages:
                 self._classes[name] = GetMessageClass(pool.FindMessageTypeByName(f"{table.package}.{name}"))
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.descriptor_pool import Default
+from tritonclient.grpc import service_pb2
 
 from augserve_server.grpc_service.config_table import CONFIG
 from augserve_server.grpc_service.inference_table import INFERENCE
 from augserve_server.grpc_service.messages import messages
-from tritonclient.grpc import service_pb2
 
 
 def theirs(name: str) -> Descriptor:
