@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 import re
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -45,22 +46,13 @@ class Visits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._service.began()
         try:
-            with self._service.admission.ticket() as ticket:
-                await self._visit(Visit(scope, receive, send, ticket))
+            with counted(self._service, lambda ticket: HttpVisit(scope, receive, send, ticket)) as visit:
+                await self._answer(visit)
         finally:
             scope.pop(SCOPE_KEY, None)  # a cycle would keep what the request held until the garbage collector comes
-            self._service.ended()
 
-    async def _visit(self, visit: Visit) -> None:
-        try:
-            await self._answer(visit)
-        finally:
-            visit.log()
-            self._service.metrics.request(visit.pipeline, visit.status, visit.seconds)
-
-    async def _answer(self, visit: Visit) -> None:
+    async def _answer(self, visit: HttpVisit) -> None:
         visit.scope[SCOPE_KEY] = visit
         try:
             await self._app(visit.scope, visit.receive, visit.send)
@@ -76,25 +68,54 @@ class Visits:
 
 
 class Visit:
-    """One request while it is here."""
+    """One request while it is here, over whatever protocol it came."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
-        headers = Headers(scope=scope)
-        self.scope = scope
+    def __init__(self, method: str, path: str, given_id: str, ticket: Ticket) -> None:
+        """``method`` and ``path`` as the log is to say them; ``given_id``: what the client calls it, or nothing."""
+        self.method = method
+        self.path = path[:LONGEST_PATH]
         self.ticket = ticket
         self.timings = Timings()
         self.began = perf_counter()
-        self.id = _request_id(headers)
+        self.id = _request_id(given_id)
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
-        self._receive = receive
-        self._send = send
-        self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     @property
     def seconds(self) -> float:
         """Since it came."""
         return perf_counter() - self.began
+
+    def log(self) -> None:
+        """One line about the request."""
+        about = {
+            "id": self.id,
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "ms": round(self.seconds * 1000, 2),
+            "pipeline": self.pipeline,
+            "results": self.results,
+            "failed": self.failed,
+            "error": self.error,
+        }
+        level = logging.DEBUG if self.path in QUIET_PATHS else logging.INFO
+        outcome = f"{self.status} {self.error}".rstrip()
+        line = f"{self.method} {self.path} {outcome} {about['ms']} ms id={self.id}"
+        logger.log(level, "%s", line, extra={"about": about})
+
+
+class HttpVisit(Visit):
+    """One request over HTTP."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
+        headers = Headers(scope=scope)
+        path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+        super().__init__(scope["method"], path, headers.get("x-request-id", ""), ticket)
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     async def receive(self) -> Message:
         """The next part of the request's body."""
@@ -112,25 +133,6 @@ class Visit:
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
-
-    def log(self) -> None:
-        """One line about the request."""
-        path = self.scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:LONGEST_PATH]
-        about = {
-            "id": self.id,
-            "method": self.scope["method"],
-            "path": path,
-            "status": self.status,
-            "ms": round(self.seconds * 1000, 2),
-            "pipeline": self.pipeline,
-            "results": self.results,
-            "failed": self.failed,
-            "error": self.error,
-        }
-        level = logging.DEBUG if path in QUIET_PATHS else logging.INFO
-        outcome = f"{self.status} {self.error}".rstrip()
-        line = f"{about['method']} {path} {outcome} {about['ms']} ms id={self.id}"
-        logger.log(level, "%s", line, extra={"about": about})
 
     def _add_headers(self, message: Message) -> None:
         self.status = message["status"]
@@ -159,6 +161,24 @@ def visit_of(request: Request) -> Visit:
     return visit
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
+Visiting = TypeVar("Visiting", bound=Visit)
+
+
+@contextmanager
+def counted(service: Service, begin: Callable[[Ticket], Visiting]) -> Iterator[Visiting]:
+    """A visit from its first moment to its last: in flight, with a ticket; then in the log and in the metrics."""
+    service.began()
+    try:
+        with service.admission.ticket() as ticket:
+            visit = begin(ticket)
+            try:
+                yield visit
+            finally:
+                visit.log()
+                service.metrics.request(visit.pipeline, visit.status, visit.seconds)
+    finally:
+        service.ended()
+
+
+def _request_id(given: str) -> str:
     return given if GIVEN_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"  # no secret, and no system call
