@@ -42,6 +42,11 @@ class Live:
         assert parts.port is not None
         return parts.host, parts.port
 
+    @property
+    def grpc_url(self) -> str:
+        """Host and port of gRPC, as its clients want them."""
+        return f"127.0.0.1:{self.server.grpc_port}"
+
     def metric(self, name: str, **labels: str) -> float:
         """A sample of the server's metrics, 0 where it has not been counted yet."""
         return self.service.metrics.registry.get_sample_value(f"augserve_{name}", labels) or 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,8 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from augserve_server.grpc_service.server import GrpcServer
 from augserve_server.service import Service
 from augserve_server.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Longest request line and headers together; a single packet may bring more."""
@@ -31,18 +35,36 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._on_start = on_start
         self._draining: asyncio.Task[None] | None = None
+        self._grpc: GrpcServer | None = None
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
         super().run(sockets or [listen(self._settings)])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and tell where."""
+        """Begin to answer, and tell where. Raises OSError where gRPC cannot have its address."""
+        port = self._settings.grpc_port
+        self._grpc = None if port is None else GrpcServer(self._service, self._settings, port)
         await super().startup(sockets)
+        if self._grpc is not None:
+            await self._grpc.start()
+            logger.info("gRPC on %s port %d", self._settings.host, self._grpc.port)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
         for listener in sockets or []:
             self._on_start(url_of(listener))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop answering."""
+        if self._grpc is not None:
+            await self._grpc.stop()
+        await super().shutdown(sockets)
+
+    @property
+    def grpc_port(self) -> int:
+        """Where gRPC is served. For a server that serves it, once it has started."""
+        assert self._grpc is not None
+        return self._grpc.port
 
     def begin_drain(self) -> None:
         """Finish what was accepted, then stop; a second time: stop now. To be called in the event loop."""

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Address to listen on. 0.0.0.0 is every interface: there is no authentication, so put a proxy in front."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """TCP port to listen on; 0 takes any free one."""
+    grpc_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """TCP port for the Open Inference Protocol over gRPC; 0 takes any free one; absent: no gRPC."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """Where pipelines run: cpu, cuda:N, or auto (CUDA where there is one, else the CPU)."""
     pipelines: Path | None = None
