@@ -84,10 +84,11 @@ def busy_device(live: Live, pipeline: str = "thumbnail") -> Iterator[Event]:
     for start in starts:
         live.service.executor._threads.submit(lambda start=start: (start.set(), released.wait(START_S)))
     assert all(start.wait(START_S) for start in starts)
+    before = live.metric("batches_total", pipeline=pipeline, close="idle")
     with ThreadPoolExecutor(1) as asking:
         occupant = asking.submit(httpx.post, f"{live.url}/v1/augment/{pipeline}", content=make_file("PNG", (9, 9)))
         try:
-            until(lambda: live.metric("batches_total", pipeline=pipeline, close="idle") > 0)
+            until(lambda: live.metric("batches_total", pipeline=pipeline, close="idle") > before)
             yield released
         finally:
             released.set()

@@ -39,7 +39,12 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
-        super().run(sockets or [listen(self._settings)])
+        listeners = sockets or [listen(self._settings)]
+        try:
+            super().run(listeners)
+        finally:
+            for listener in listeners:
+                listener.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell where. Raises OSError where gRPC cannot have its address."""

@@ -100,6 +100,8 @@ class RpcVisit(Visit):
         super().__init__("RPC", call.path, call.metadata.get("x-request-id", ""), ticket)
         self.client = call.client
         self.limit_ms = call.remaining_ms
+        self.request_id = ""
+        """What the request calls itself."""
         self._call = call
 
     def hold(self, message: bytes) -> None:

@@ -105,7 +105,7 @@ async def settled(service: Service, visit: RpcVisit, work: Awaitable[Made]) -> M
     """What ``work`` gives, or why it gives nothing; the visit and the metrics know which."""
     try:
         made = await work
-        visit.status = 200
+        visit.status = visit.status or 200  # an error may be what was sent
         return made
     except asyncio.CancelledError:
         _note(service, visit, visit.why_cancelled)

@@ -1,0 +1,51 @@
+"""ModelInfer and ModelStreamInfer: requests read, answered by the same inference as over HTTP, and written."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from augserve.wire import InvalidBody
+from augserve.wire.oip import InferResponse
+from augserve_server.errors import BodyMalformed, QueueFull
+from augserve_server.grpc_service.calls import Call, RpcVisit
+from augserve_server.grpc_service.streams import Stream
+from augserve_server.grpc_service.tensors import read_request, write_response
+from augserve_server.oip.inference import Inference
+from augserve_server.routes.shared import within
+from augserve_server.service import Service
+
+MAX_STREAMS: Final = 256
+"""Most streams open at a time: each of them may have one message arriving."""
+
+
+class Inferring:
+    """What the two methods do."""
+
+    def __init__(self, service: Service, inference: Inference) -> None:
+        self._service = service
+        self._inference = inference
+        self._streams = 0
+
+    async def infer(self, message: Any, visit: RpcVisit) -> bytes:
+        """Answer one request."""
+        return write_response(await self._respond(message, visit))
+
+    async def stream(self, call: Call) -> None:
+        """Answer the requests of a stream. Raises QueueFull where there are too many streams."""
+        if self._streams >= MAX_STREAMS:
+            raise QueueFull(1, f"{MAX_STREAMS} streams")
+        self._streams += 1
+        try:
+            await Stream(self._service, self._respond, call).run()
+        finally:
+            self._streams -= 1
+
+    async def _respond(self, message: Any, visit: RpcVisit) -> InferResponse:
+        """The response to a message, within the shortest of the time limits."""
+        try:
+            request = read_request(message)
+        except InvalidBody as exc:
+            raise BodyMalformed(str(exc), field="body") from exc
+        allowed_ms = self._service.settings.deadline_ms
+        limit_ms = allowed_ms if visit.limit_ms is None else min(visit.limit_ms, allowed_ms)
+        return await within(limit_ms, self._service, visit, self._inference.infer(request, visit))
