@@ -11,7 +11,6 @@ label goes with it. Both ways give the same bytes, for the same seed always.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from pathlib import Path
 from types import ModuleType
@@ -37,22 +36,28 @@ def augment(
     parameters = {"seed": seed, "wire": "uint8"}
     result = client.infer(pipeline, [images, classes], outputs=outputs, parameters=parameters)
     pixels = finished(result.as_numpy("PIXELS"), response_parameter(result, "finish"))
-    return pixels, [int(np.load(io.BytesIO(label)).item()) for label in result.as_numpy("LABELS")]
+    return pixels, [json.loads(label)["data"] for label in result.as_numpy("LABELS")]
 
 
 def finished(pixels: np.ndarray, finish: str) -> np.ndarray:
-    """The floats that bytes [N, C, H, W] stand for: ``finish`` says by which steps."""
+    """The floats that bytes [N, C, H, W] stand for: ``finish`` says by which steps; without it, they are the result."""
+    if not finish:
+        return pixels
     steps = json.loads(finish)
-    per_channel = {name: np.array(steps[name], steps["dtype"]).reshape(-1, 1, 1) for name in ("mean", "std")}
-    scaled = pixels.astype(steps["dtype"]) * np.dtype(steps["dtype"]).type(steps["scale"])
-    return (scaled - per_channel["mean"]) / per_channel["std"]
+    floats = pixels.astype(steps["dtype"])
+    floats *= floats.dtype.type(steps["scale"])
+    if steps["mean"] is not None:
+        floats -= np.array(steps["mean"], floats.dtype).reshape(-1, 1, 1)
+    if steps["std"] is not None:
+        floats /= np.array(steps["std"], floats.dtype).reshape(-1, 1, 1)
+    return floats
 
 
 def response_parameter(result: Any, name: str) -> str:
-    """What the response says beside its tensors: gRPC's are messages, HTTP's are JSON."""
+    """What the response says beside its tensors, or nothing: HTTP's is JSON, gRPC's a message."""
     response = result.get_response()
     if isinstance(response, dict):
-        return response["parameters"][name]
+        return response["parameters"].get(name, "")
     return response.parameters[name].string_param
 
 
