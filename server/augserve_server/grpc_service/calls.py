@@ -46,11 +46,15 @@ class Call:
 
     def __init__(self, context: Context, path: str, settings: Settings, arrivals: Arrivals) -> None:
         self.path = path
-        self.metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        self.metadata = tuple(context.invocation_metadata() or ())
         self.client = host_of(context.peer())
         self._context = context
         self._settings = settings
         self._arrivals = arrivals
+
+    def header(self, name: str) -> str:
+        """The first value of the metadata's ``name``; nothing without one."""
+        return next((value for key, value in self.metadata if key == name and isinstance(value, str)), "")
 
     @property
     def remaining_ms(self) -> int | None:
@@ -97,11 +101,11 @@ class RpcVisit(Visit):
     """One request over gRPC."""
 
     def __init__(self, call: Call, ticket: Ticket) -> None:
-        super().__init__("RPC", call.path, call.metadata.get("x-request-id", ""), ticket)
+        super().__init__("RPC", call.path, call.header("x-request-id"), ticket)
         self.client = call.client
         self.limit_ms = call.remaining_ms
-        self.request_id = ""
-        """What the request calls itself."""
+        self.called = ""
+        """What the request calls itself, once it is read."""
         self._call = call
 
     def hold(self, message: bytes) -> None:

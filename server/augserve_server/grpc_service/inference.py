@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from augserve.wire import InvalidBody
-from augserve.wire.oip import InferResponse
-from augserve_server.errors import BodyMalformed, QueueFull
+from augserve.wire.oip import InferRequest, InferResponse
+from augserve_server.errors import QueueFull
 from augserve_server.grpc_service.calls import Call, RpcVisit
 from augserve_server.grpc_service.streams import Stream
-from augserve_server.grpc_service.tensors import read_request, write_response
+from augserve_server.grpc_service.tensors import write_response
 from augserve_server.oip.inference import Inference
 from augserve_server.routes.shared import within
 from augserve_server.service import Service
@@ -26,9 +25,9 @@ class Inferring:
         self._inference = inference
         self._streams = 0
 
-    async def infer(self, message: Any, visit: RpcVisit) -> bytes:
+    async def infer(self, request: InferRequest, visit: RpcVisit) -> bytes:
         """Answer one request."""
-        return write_response(await self._respond(message, visit))
+        return write_response(await self._respond(request, visit))
 
     async def stream(self, call: Call) -> None:
         """Answer the requests of a stream. Raises QueueFull where there are too many streams."""
@@ -40,12 +39,8 @@ class Inferring:
         finally:
             self._streams -= 1
 
-    async def _respond(self, message: Any, visit: RpcVisit) -> InferResponse:
-        """The response to a message, within the shortest of the time limits."""
-        try:
-            request = read_request(message)
-        except InvalidBody as exc:
-            raise BodyMalformed(str(exc), field="body") from exc
+    async def _respond(self, request: InferRequest, visit: RpcVisit) -> InferResponse:
+        """The response to a request, within the shortest of the time limits."""
         allowed_ms = self._service.settings.deadline_ms
         limit_ms = allowed_ms if visit.limit_ms is None else min(visit.limit_ms, allowed_ms)
         return await within(limit_ms, self._service, visit, self._inference.infer(request, visit))

@@ -11,8 +11,9 @@ from google.protobuf.json_format import ParseDict
 from augserve_server.errors import NotSupported, PipelineNotFound, VersionNotFound
 from augserve_server.grpc_service.calls import RpcVisit
 from augserve_server.grpc_service.inference import Inferring
-from augserve_server.grpc_service.messages import messages
+from augserve_server.grpc_service.messages import messages, parsed
 from augserve_server.grpc_service.rpcs import Method, Streaming, Unary
+from augserve_server.grpc_service.tensors import read_infer
 from augserve_server.oip import controls, repository
 from augserve_server.oip.inference import Inference, find
 from augserve_server.oip.metadata import config_document, metadata_document, server_document
@@ -50,7 +51,7 @@ def inference_methods(service: Service) -> list[Method]:
         "CudaSharedMemoryUnregister": documents.no_shared_memory,
     }
     return [
-        Unary(_path("ModelInfer"), messages()["ModelInferRequest"], inferring.infer, works=True),
+        Unary(_path("ModelInfer"), read_infer, inferring.infer, works=True),
         Streaming(_path("ModelStreamInfer"), inferring.stream, works=True),
         *(_describing(name, describe) for name, describe in described.items()),
     ]
@@ -145,9 +146,8 @@ def _path(method: str) -> str:
 
 
 def _describing(name: str, describe: Describe) -> Unary:
-    return Unary(
-        _path(name), messages()[f"{name}Request"], partial(_described, describe, messages()[f"{name}Response"])
-    )
+    answer = partial(_described, describe, messages()[f"{name}Response"])
+    return Unary(_path(name), partial(parsed, f"{name}Request"), answer)
 
 
 async def _described(describe: Describe, response: Any, request: Any, _: RpcVisit) -> bytes:

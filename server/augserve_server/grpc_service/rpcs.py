@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from augserve_server.errors import BodyMalformed, InternalError, ServiceError
+from augserve_server.errors import InternalError, ServiceError
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.calls import Call, Context, RpcVisit
 from augserve_server.service import Service
@@ -30,8 +29,8 @@ class Unary:
     """A method that answers one message with one."""
 
     path: str
-    request: Any
-    """The class of its message."""
+    read: Callable[[bytes], Any]
+    """What its message says; the message itself is not kept. Raises BodyMalformed."""
     answer: Answer
     works: bool = False
     """Whether it makes work, so that it is refused unread where there is too much."""
@@ -69,7 +68,7 @@ class Rpcs(grpc.GenericRpcHandler):
     async def _handle(self, method: Method, _: object, context: Context) -> None:
         call = Call(context, method.path, self._service.settings, self._arrivals)
         with counted(self._service, partial(RpcVisit, call)) as visit:
-            work = self._answer(method, call, visit) if isinstance(method, Unary) else self._let_in(method)
+            work = self._answer(method, call, visit) if isinstance(method, Unary) else self._let_in(method, call)
             outcome = await settled(self._service, visit, work)
             if isinstance(outcome, ServiceError):
                 call.end_with(outcome, visit.id)
@@ -80,25 +79,21 @@ class Rpcs(grpc.GenericRpcHandler):
             except ServiceError as exc:
                 call.end_with(exc, visit.id)
 
-    async def _let_in(self, method: Method) -> None:
+    async def _let_in(self, method: Method, call: Call) -> None:
         """Whoever may not come in is told so here, before any of its messages is read."""
         if method.works:
             self._service.enter()
 
     async def _answer(self, method: Unary, call: Call, visit: RpcVisit) -> None:
-        await self._let_in(method)
+        await self._let_in(method, call)
+        request = await self._receive(method, call, visit)
+        await call.send(await method.answer(request, visit))
+
+    async def _receive(self, method: Unary, call: Call, visit: RpcVisit) -> Any:
         with visit.timings.at("read"):
             message = await call.only_message()
         visit.hold(message)
-        await call.send(await method.answer(parsed(method.request, message), visit))
-
-
-def parsed(kind: Any, message: bytes) -> Any:
-    """A message of a class. Raises BodyMalformed."""
-    try:
-        return kind.FromString(message)
-    except DecodeError as exc:
-        raise BodyMalformed(f"these {len(message)} bytes are no {kind.DESCRIPTOR.full_name}", field="body") from exc
+        return method.read(message)
 
 
 async def settled(service: Service, visit: RpcVisit, work: Awaitable[Made]) -> Made | ServiceError:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from augserve.wire.oip import InferResponse
+from augserve.wire.oip import InferRequest, InferResponse
 from augserve_server.errors import ServiceError
 from augserve_server.grpc_service.calls import Call, RpcVisit
 from augserve_server.grpc_service.messages import messages
-from augserve_server.grpc_service.rpcs import parsed, settled
-from augserve_server.grpc_service.tensors import wants_final, write_in_stream, write_response
+from augserve_server.grpc_service.rpcs import settled
+from augserve_server.grpc_service.tensors import read_streamed, write_in_stream, write_response
 from augserve_server.service import Service
 from augserve_server.visits import counted
 
@@ -21,7 +21,7 @@ AHEAD: Final = 16
 STATUS_KEY: Final = "triton_grpc_error"
 """A client that sends it as ``true`` wants the stream to end with the status of the first error."""
 
-Respond: TypeAlias = Callable[[Any, RpcVisit], Awaitable[InferResponse]]
+Respond: TypeAlias = Callable[[InferRequest, RpcVisit], Awaitable[InferResponse]]
 
 
 class Stream:
@@ -31,7 +31,7 @@ class Stream:
         self._service = service
         self._respond = respond
         self._call = call
-        self._ends_at_errors = call.metadata.get(STATUS_KEY) == "true"
+        self._ends_at_errors = call.header(STATUS_KEY) == "true"
         self._places = asyncio.Semaphore(AHEAD)
 
     async def run(self) -> None:
@@ -57,13 +57,17 @@ class Stream:
             if message is None:
                 return
             after = asyncio.Event()
-            tasks.create_task(self._answer(message, turn, after))
+            tasks.create_task(self._answer([message], turn, after))
             turn = after
+            del message
 
-    async def _answer(self, message: bytes, turn: asyncio.Event, after: asyncio.Event) -> None:
-        """Answer one request once it is its ``turn``, and then let the one ``after`` it have its own."""
+    async def _answer(self, arrived: list[bytes], turn: asyncio.Event, after: asyncio.Event) -> None:
+        """Answer the request that has ``arrived`` once it is its ``turn``, and let the one ``after`` it have its own.
+
+        The message is taken out of its list when it is read, so that it is not kept beside what it says.
+        """
         with counted(self._service, partial(RpcVisit, self._call)) as visit:
-            made = await settled(self._service, visit, self._made(message, visit))
+            made = await settled(self._service, visit, self._made(arrived, visit))
             await turn.wait()
             answer = self._told(made, visit) if isinstance(made, ServiceError) else made
             sent = await settled(self._service, visit, self._call.send(answer))
@@ -72,19 +76,19 @@ class Stream:
         after.set()
         self._places.release()
 
-    async def _made(self, message: bytes, visit: RpcVisit) -> bytes:
+    async def _made(self, arrived: list[bytes], visit: RpcVisit) -> bytes:
         self._service.enter()
-        visit.hold(message)
-        request = parsed(messages()["ModelInferRequest"], message)
-        visit.request_id = request.id
-        response = await self._respond(request, visit)
-        return write_in_stream(write_response(response, final=wants_final(request)))
+        visit.hold(arrived[0])
+        asked = read_streamed(arrived.pop())
+        visit.called = asked.request.id
+        response = await self._respond(asked.request, visit)
+        return write_in_stream(write_response(response, final=asked.wants_final))
 
     def _told(self, error: ServiceError, visit: RpcVisit) -> bytes:
         """An error as a message, with the id of its request. Raises it where the client wants the stream to end so."""
         if self._ends_at_errors:
             raise error
         told = messages()["ModelStreamInferResponse"](error_message=error.detail)
-        told.infer_response.id = visit.request_id
+        told.infer_response.id = visit.called
         written: bytes = told.SerializeToString()
         return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
@@ -25,7 +26,8 @@ from augserve.wire.oip import (
     read_elements,
     region_of,
 )
-from augserve_server.grpc_service.messages import messages
+from augserve_server.errors import BodyMalformed
+from augserve_server.grpc_service.messages import messages, parsed
 
 EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
 """A client of a stream that sends it wants to be told which response is the last to its request."""
@@ -53,6 +55,28 @@ _RAW_OUTPUT_TAG: Final = bytes([6 << 3 | 2])  # raw_output_contents = 6, of a le
 _INFER_RESPONSE_TAG: Final = bytes([2 << 3 | 2])  # ModelStreamInferResponse.infer_response = 2
 
 
+def read_infer(data: bytes) -> InferRequest:
+    """The request that the bytes of a ``ModelInferRequest`` are. Raises BodyMalformed."""
+    return read_streamed(data).request
+
+
+def read_streamed(data: bytes) -> Streamed:
+    """The same, of a stream. Raises BodyMalformed."""
+    message = parsed("ModelInferRequest", data)
+    try:
+        return Streamed(read_request(message), _wants_final(message))
+    except InvalidBody as exc:
+        raise BodyMalformed(str(exc), field="body") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A request of a stream. ``wants_final``: it asks which response is the last one to it."""
+
+    request: InferRequest
+    wants_final: bool
+
+
 def read_request(message: Any, limits: HeadLimits = HeadLimits()) -> InferRequest:  # noqa: B008  # frozen
     """The request that a ``ModelInferRequest`` is. Raises ``InvalidBody`` where it is more than the limits allow,
     or not as the protocol says.
@@ -71,8 +95,7 @@ def read_request(message: Any, limits: HeadLimits = HeadLimits()) -> InferReques
     )
 
 
-def wants_final(message: Any) -> bool:
-    """Whether the request asks which response is its last."""
+def _wants_final(message: Any) -> bool:
     return EMPTY_FINAL_RESPONSE in message.parameters and message.parameters[EMPTY_FINAL_RESPONSE].bool_param
 
 

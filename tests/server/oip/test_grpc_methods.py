@@ -16,7 +16,6 @@ from tritonclient.utils import InferenceServerException
 
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.calls import RpcVisit
-from augserve_server.grpc_service.messages import messages
 from augserve_server.grpc_service.rpcs import Rpcs, Unary
 from serving import Live, run_server
 
@@ -208,7 +207,7 @@ def test_a_mistake_of_ours_is_in_the_log_and_not_in_the_answer(live: Live, caplo
         raise RuntimeError("a secret")
 
     async def serve() -> tuple[grpc.aio.Server, int]:
-        rpcs = Rpcs(live.service, [Unary("/broken/Call", messages()["ServerLiveRequest"], broken)], Arrivals(1))
+        rpcs = Rpcs(live.service, [Unary("/broken/Call", bytes, broken)], Arrivals(1))
         server = grpc.aio.server(handlers=[rpcs])
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -11,7 +11,7 @@ import pytest
 from augserve.wire import InvalidBody
 from augserve.wire.oip import BYTES, NUMPY, InferResponse, OutputTensor, Tensor
 from augserve_server.grpc_service.messages import messages
-from augserve_server.grpc_service.tensors import read_request, wants_final, write_in_stream, write_response
+from augserve_server.grpc_service.tensors import read_request, read_streamed, write_in_stream, write_response
 
 
 def request(*inputs: tuple[str, str, list[int]], raw: tuple[bytes, ...] = ()) -> Any:
@@ -84,8 +84,8 @@ def test_parameters_are_read_as_what_they_are() -> None:
     message.parameters["triton_enable_empty_final_response"].bool_param = True
     read = read_request(message).parameters
     assert read == {"seed": 7, "priority": 2**64 - 1, "params": True, "scale": 0.5, "format": "jpeg"}
-    assert wants_final(message)
-    assert not wants_final(request())
+    assert read_streamed(message.SerializeToString()).wants_final
+    assert not read_streamed(request().SerializeToString()).wants_final
 
 
 def mixed(message: Any) -> None:
