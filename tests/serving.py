@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import copy
 from threading import Event, Thread
 from typing import IO, Any
 
@@ -20,7 +22,7 @@ from augserve_server.app import create_app
 from augserve_server.executor import THREADS
 from augserve_server.service import Service
 from augserve_server.serving import Server
-from augserve_server.settings import Settings
+from augserve_server.settings import Settings, pipelines_folder
 from factories import make_file
 
 START_S = 30
@@ -74,6 +76,13 @@ def run_server(**settings: Any) -> Iterator[Live]:
             live.drain()
         thread.join(START_S)
         assert not thread.is_alive(), "the server did not stop"
+
+
+def shipped_pipelines(folder: Path, *names: str) -> Path:
+    """A folder of some of the pipelines that ship: a server of few starts ten times faster."""
+    for name in names:
+        copy(pipelines_folder(Settings()) / f"{name}.yaml", folder)
+    return folder
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import tritonclient.http as triton
 
 from augserve.wire import read_npy
 from factories import make_file
-from serving import Live, run_server
+from serving import Live, run_server, shipped_pipelines
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -29,8 +29,9 @@ HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[Live]:
-    with run_server(grpc_port=0) as live:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    pipelines = shipped_pipelines(tmp_path_factory.mktemp("pipelines"), "imagenet_eval", "imagenet_train")
+    with run_server(grpc_port=0, pipelines=pipelines) as live:
         yield live
 
 

@@ -23,15 +23,16 @@ from tritonclient.utils import InferenceServerException
 from augserve.wire import read_npy
 from factories import make_file
 from oracle import tv_functional, v2
-from serving import Live, run_server
+from serving import Live, run_server, shipped_pipelines
 
 FILES = [make_file("JPEG", (60, 80)), make_file("PNG", (90, 70)), make_file("WEBP", (64, 64))]
 BROKEN = b"\xff\xd8\xff\x00 not an image \x80"
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[Live]:
-    with run_server(grpc_port=0) as live:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    pipelines = shipped_pipelines(tmp_path_factory.mktemp("pipelines"), "imagenet_eval", "imagenet_train", "thumbnail")
+    with run_server(grpc_port=0, pipelines=pipelines) as live:
         yield live
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -20,15 +21,20 @@ from augserve_server.grpc_service.calls import host_of
 from augserve_server.serving import Server
 from augserve_server.settings import Settings
 from factories import make_file
-from serving import Live, busy_device, run_server, until
+from serving import Live, busy_device, run_server, shipped_pipelines, until
 
 FILE = make_file("JPEG", (60, 80))
 WAIT_S = 30
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Live]:
-    with run_server(grpc_port=0) as live:
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shipped_pipelines(tmp_path_factory.mktemp("pipelines"), "imagenet_train", "thumbnail")
+
+
+@pytest.fixture(scope="module")
+def shared(pipelines: Path) -> Iterator[Live]:
+    with run_server(grpc_port=0, pipelines=pipelines) as live:
         yield live
 
 
@@ -91,17 +97,21 @@ def test_the_requests_timeout_is_kept_to_and_the_answer_says_where_it_was(shared
     assert caught.value.details() == "the answer was not ready within 60 ms (in run)"
 
 
-def test_the_servers_deadline_holds_without_one() -> None:
-    with run_server(grpc_port=0, deadline_ms=60) as live, Stub(live) as stub, busy_device(live) as released:
+def test_the_servers_deadline_holds_without_one(pipelines: Path) -> None:
+    with (
+        run_server(grpc_port=0, pipelines=pipelines, deadline_ms=60) as live,
+        Stub(live) as stub,
+        busy_device(live) as released,
+    ):
         with pytest.raises(grpc.RpcError) as caught:
             stub.ModelInfer(message(), timeout=WAIT_S)
         released.set()
     assert caught.value.details() == "the answer was not ready within 60 ms (in run)"
 
 
-def test_a_message_that_does_not_come_is_not_waited_for() -> None:
+def test_a_message_that_does_not_come_is_not_waited_for(pipelines: Path) -> None:
     never = Event()
-    with run_server(grpc_port=0, body_timeout_s=0.1) as live, Stub(live) as stub:
+    with run_server(grpc_port=0, pipelines=pipelines, body_timeout_s=0.1) as live, Stub(live) as stub:
         slow = stub.channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
         with pytest.raises(grpc.RpcError) as caught:
             slow(iter(lambda: never.wait(WAIT_S) and b"", b"end"), timeout=WAIT_S)
@@ -144,8 +154,8 @@ def test_a_stream_that_is_cancelled_takes_all_its_requests_along(shared: Live) -
 # Too much.
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_to_come_again() -> None:
-    with run_server(grpc_port=0, queue_results=4) as live, Stub(live) as stub:
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(pipelines: Path) -> None:
+    with run_server(grpc_port=0, pipelines=pipelines, queue_results=4) as live, Stub(live) as stub:
         with busy_device(live):
             accepted = stub.ModelInfer.future(message(FILE, FILE, FILE), timeout=WAIT_S)
             until(lambda: live.metric("queue_results") == 4)
@@ -159,8 +169,8 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_again() -> None:
     assert int(trailing["grpc-retry-pushback-ms"]) >= 1000
 
 
-def test_a_message_that_is_too_large_is_refused_packed_or_not() -> None:
-    with run_server(grpc_port=0, max_body_bytes=100_000) as live, Stub(live) as stub:
+def test_a_message_that_is_too_large_is_refused_packed_or_not(pipelines: Path) -> None:
+    with run_server(grpc_port=0, pipelines=pipelines, max_body_bytes=100_000) as live, Stub(live) as stub:
         infer = stub.channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         for compression in (None, grpc.Compression.Gzip, grpc.Compression.Deflate):
             with pytest.raises(grpc.RpcError) as caught:
@@ -170,8 +180,8 @@ def test_a_message_that_is_too_large_is_refused_packed_or_not() -> None:
         assert stub.ModelInfer(message(), timeout=WAIT_S).raw_output_contents
 
 
-def test_more_work_than_ever_fits_is_refused_for_good() -> None:
-    with run_server(grpc_port=0, max_output_bytes=1000) as live, Stub(live) as stub:
+def test_more_work_than_ever_fits_is_refused_for_good(pipelines: Path) -> None:
+    with run_server(grpc_port=0, pipelines=pipelines, max_output_bytes=1000) as live, Stub(live) as stub:
         with pytest.raises(grpc.RpcError) as caught:
             stub.ModelInfer(message(), timeout=WAIT_S)
         assert stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=WAIT_S).live
@@ -207,8 +217,8 @@ def test_one_client_leaves_places_for_the_messages_of_others() -> None:
 # The end, and the beginning.
 
 
-def test_a_drain_finishes_what_was_accepted_and_refuses_the_rest() -> None:
-    with run_server(grpc_port=0) as live, Stub(live) as stub:
+def test_a_drain_finishes_what_was_accepted_and_refuses_the_rest(pipelines: Path) -> None:
+    with run_server(grpc_port=0, pipelines=pipelines) as live, Stub(live) as stub:
         with busy_device(live):
             accepted = stub.ModelInfer.future(message(), timeout=WAIT_S)
             until(lambda: live.metric("queue_results") == 2)
@@ -224,8 +234,8 @@ def test_a_drain_finishes_what_was_accepted_and_refuses_the_rest() -> None:
     assert caught.value.details() == "the server is shutting down; another may answer"
 
 
-def test_a_stream_that_is_open_and_idle_does_not_hold_up_the_end() -> None:
-    with run_server(grpc_port=0) as live, Stub(live) as stub:
+def test_a_stream_that_is_open_and_idle_does_not_hold_up_the_end(pipelines: Path) -> None:
+    with run_server(grpc_port=0, pipelines=pipelines) as live, Stub(live) as stub:
         still_open = Event()
         requests = iter([message()])
         answers = stub.ModelStreamInfer(iter(lambda: next(requests, None) or still_open.wait(WAIT_S), True))
@@ -236,8 +246,8 @@ def test_a_stream_that_is_open_and_idle_does_not_hold_up_the_end() -> None:
         still_open.set()
 
 
-def test_a_port_that_is_taken_is_an_error(shared: Live) -> None:
-    settings = Settings(port=0, grpc_port=shared.server.grpc_port, reload=False, device="cpu")
+def test_a_port_that_is_taken_is_an_error(shared: Live, pipelines: Path) -> None:
+    settings = Settings(port=0, grpc_port=shared.server.grpc_port, pipelines=pipelines, reload=False, device="cpu")
     with pytest.raises(OSError, match=r"gRPC cannot listen on 127\.0\.0\.1:\d+"):
         Server(create_app(settings), settings).run()
 

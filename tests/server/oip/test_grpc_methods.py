@@ -17,12 +17,13 @@ from tritonclient.utils import InferenceServerException
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.calls import RpcVisit
 from augserve_server.grpc_service.rpcs import Rpcs, Unary
-from serving import Live, run_server
+from serving import Live, run_server, shipped_pipelines
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[Live]:
-    with run_server(grpc_port=0, repository_control=True) as live:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    pipelines = shipped_pipelines(tmp_path_factory.mktemp("pipelines"), "imagenet_train", "preview", "thumbnail")
+    with run_server(grpc_port=0, pipelines=pipelines, repository_control=True) as live:
         yield live
 
 
@@ -136,8 +137,9 @@ def test_shared_memory_is_off(client: triton.InferenceServerClient) -> None:
         assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
 
 
-def test_control_is_off_unless_it_is_allowed() -> None:
-    with run_server(grpc_port=0) as live, triton.InferenceServerClient(live.grpc_url) as client:
+def test_control_is_off_unless_it_is_allowed(live: Live) -> None:
+    pipelines = live.service.settings.pipelines
+    with run_server(grpc_port=0, pipelines=pipelines) as other, triton.InferenceServerClient(other.grpc_url) as client:
         for call in (
             lambda: client.unload_model("preview"),
             lambda: client.load_model("preview"),
