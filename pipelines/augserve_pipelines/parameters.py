@@ -99,7 +99,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 NotZero = Annotated[float, Field(json_schema_extra={"not": {"const": 0}}), AfterValidator(_not_zero)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS_A_SIDE)]
-OddPixels = Annotated[int, Field(ge=1, le=MOST_PIXELS_A_SIDE, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)]
+OddPixels = Annotated[
+    int, Field(ge=1, le=MOST_PIXELS_A_SIDE, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)
+]
 
 OneOrTwoPixels = Annotated[Sequence[Pixels], Items((1, 2))]
 Edges = Annotated[Sequence[int], Items((1, 2, 4))]
