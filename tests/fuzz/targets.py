@@ -61,3 +61,6 @@ TARGETS: Mapping[str, Target] = {
     **{name: Target(partial(images.make_image, name), decoder) for name in images.FORMATS},
     "pipelines": Target(pipelines.make_pipeline, loader),
 }
+
+GUIDED = (*images.FORMATS, "pipelines")
+"""Targets whose cases are bytes, for mutations led by coverage."""

@@ -39,7 +39,7 @@ def run_cases(target: str, first: int, count: int) -> Report:
         file.write_bytes(first.to_bytes(8, "little"))
         arguments = [target, str(first), str(count), str(file)]
         child = subprocess.run(
-            [sys.executable, "-m", "fuzz.child", *arguments], env=_environment(), capture_output=True, text=True
+            [sys.executable, "-m", "fuzz.child", *arguments], env=environment(), capture_output=True, text=True
         )
         index = int.from_bytes(file.read_bytes(), "little")
     if child.returncode:
@@ -55,7 +55,7 @@ def check(report: Report) -> None:
     assert report.files_grown <= 0, report
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     path = [str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
