@@ -89,6 +89,10 @@ class Visit:
         self.timings = Timings()
         self.began = perf_counter()
         self.id = _request_id(headers)
+        self.peer = (scope.get("client") or ("",))[0]
+        """The address that it comes from."""
+        self.client = self.peer
+        """Who asks: the peer's address, or the name of its token."""
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
         self._receive = receive

@@ -11,8 +11,9 @@ from starlette.routing import Route
 from augserve.wire import InvalidBody, oip
 from augserve_server.answers import Answer
 from augserve_server.errors import BodyMalformed, OutputTooLarge
-from augserve_server.oip.inference import Inference, find
+from augserve_server.oip.inference import find
 from augserve_server.oip.names import IMAGE
+from augserve_server.oip.shared_tensors import inference_of
 from augserve_server.replies import Reply
 from augserve_server.requests import unless_gone
 from augserve_server.routes.direct import read_timeout_ms
@@ -40,7 +41,7 @@ async def infer(request: Request) -> Reply:
 
 async def _work(request: Request, service: Service, visit: Visit, name: str, version: str) -> Answer:
     asked = await _read(request, service, visit, name, version)
-    response = await unless_gone(request.receive, Inference(service).infer(asked, visit))
+    response = await unless_gone(request.receive, inference_of(service).infer(asked, visit))
     return await _answer(response, asked)
 
 
