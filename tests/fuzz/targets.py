@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fuzz import images, pipelines
+from fuzz import images, oip_requests, oip_server, pipelines
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ FORBIDDEN = ("os.system", "os.listdir", "os.exec", "os.fork", "os.remove", "subp
 
 TARGETS: Mapping[str, Target] = {
     **{name: Target(partial(images.make_image, name), decoder) for name in images.FORMATS},
+    "requests": Target(oip_requests.make_request, oip_server.serving),
     "pipelines": Target(pipelines.make_pipeline, loader),
 }
 

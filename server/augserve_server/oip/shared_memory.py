@@ -2,7 +2,7 @@
 
 A region is read and written through its file, never mapped. The client can shorten the object at any moment, and to
 touch a mapped page that is no longer there is SIGBUS, which ends the process; checking the size first does not help, as
-it may change just after. ``pread`` past the end is only short, and ``pwrite`` makes the object as long again as it was
+it may change just after. ``preadv`` past the end is only short, and ``pwrite`` makes the object as long again as it was
 when it was registered. A copy is needed anyhow: what a client can change while it is read must be read once, and then
 be checked.
 """
@@ -69,17 +69,16 @@ class Lease:
     _file: int
     _start: int
 
-    def read(self) -> bytes:
+    def read(self) -> bytearray:
         """What is there now: a copy. Raises ``SharedMemoryError`` where the object has become shorter."""
-        pieces: list[bytes] = []
-        place, end = self._start, self._start + self.byte_size
-        while place < end:
-            piece = os.pread(self._file, end - place, place)
-            if not piece:
+        content = bytearray(self.byte_size)
+        rest, place = memoryview(content), self._start
+        while len(rest):
+            size = os.preadv(self._file, [rest], place)
+            if not size:
                 raise SharedMemoryError(self.name, "was cut short by its owner")
-            pieces.append(piece)
-            place += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            rest, place = rest[size:], place + size
+        return content
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         """Put the buffers there one after another. They fit, or it is a mistake of the caller.
