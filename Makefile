@@ -36,6 +36,10 @@ test: .venv/.develop ## Run everything that CI checks.
 	$(BIN)/python -m scripts.generate --check
 	$(BIN)/pytest --numprocesses $(WORKERS)
 
+.PHONY: fuzz
+fuzz: .venv/.develop ## Fuzz at length: make fuzz MINUTES=60, make fuzz TARGETS="JPEG pipelines"; what is found is in out/fuzz.
+	$(BIN)/python -m scripts.fuzz $(call flag,minutes,MINUTES) $(TARGETS)
+
 .PHONY: test-gpu
 test-gpu: .venv/.develop ## Compare CUDA with the CPU, where there is a device.
 	$(BIN)/pytest -m gpu tests/gpu

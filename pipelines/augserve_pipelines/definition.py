@@ -22,7 +22,9 @@ from augserve_pipelines.probing import impossible
 from augserve_pipelines.registry import known_transforms, parameters
 from augserve_pipelines.transforms.base import Transform
 
-__all__ = ["Definition", "canonical", "fingerprint", "load", "loads", "to_yaml"]
+__all__ = ["MAX_STEPS", "Definition", "canonical", "fingerprint", "load", "loads", "to_yaml"]
+
+MAX_STEPS = 128  # with those inside others; each is drawn a dozen times to see what comes out of it
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 TOP: Mapping[str, Parameter] = {
@@ -112,6 +114,7 @@ class _Reader:
 
     file: str
     problems: list[Problem] = field(default_factory=list)
+    count: int = 0
 
     def definition(self, node: Node, name: str) -> Definition | None:
         values = self.values(node, TOP, "", "a pipeline")
@@ -138,6 +141,10 @@ class _Reader:
             return []
         if not node.value:
             self.note(node, place, "the list is empty; at least one transform is needed")
+        self.count += len(node.value)
+        if self.count > MAX_STEPS:
+            self.note(node, place, f"with these there are {self.count} transforms; at most {MAX_STEPS} are allowed")
+            return []
         steps = (self.step(child, f"{place}[{index}]") for index, child in enumerate(node.value))
         return [step for step in steps if step is not None]
 

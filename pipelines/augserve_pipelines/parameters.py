@@ -60,6 +60,10 @@ __all__ = [
 ]
 
 
+MOST_PIXELS_A_SIDE = 2**31 - 1
+"""Of two sides the product is an int64 all the same."""
+
+
 def increasing(values: Sequence[float]) -> Sequence[float]:
     """Check that the values are pairs [low, high].
 
@@ -94,8 +98,10 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 NotZero = Annotated[float, Field(json_schema_extra={"not": {"const": 0}}), AfterValidator(_not_zero)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Pixels = Annotated[int, Field(ge=1)]
-OddPixels = Annotated[int, Field(ge=1, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)]
+Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS_A_SIDE)]
+OddPixels = Annotated[
+    int, Field(ge=1, le=MOST_PIXELS_A_SIDE, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)
+]
 
 OneOrTwoPixels = Annotated[Sequence[Pixels], Items((1, 2))]
 Edges = Annotated[Sequence[int], Items((1, 2, 4))]

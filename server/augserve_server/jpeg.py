@@ -19,6 +19,11 @@ __all__ = ["EXACT", "MAX_JPEG_SCANS", "Way", "check_scans", "decode_jpeg"]
 MAX_JPEG_SCANS: Final = 100
 """A progressive JPEG has about ten scans; each is a pass over the whole image, however few bytes it has."""
 
+MAX_SCANNED_PIXELS: Final = 1_000_000_000
+"""Pixels times scans, beyond the scans that any image may have: 100 of 50 megapixels would take 3 s of a core."""
+
+_ANY_SCANS: Final = 20
+
 # Warnings on which libjpeg-turbo still gives every pixel, and which cameras and old encoders are known to cause. More
 # than a few bytes before the end mean that the data between was not decoded as it was written.
 _HARMLESS: Final = re.compile(
@@ -78,5 +83,6 @@ def check_scans(data: bytes, header: JpegHeader) -> None:
     """Refuse a JPEG of more scans than any program writes. Raises ``ImageTooLarge``."""
     if not header.scans_interleave:
         scans = data.count(b"\xff\xda", header.scan_offset) + 1  # this pair of bytes occurs nowhere else in them
-        if scans > MAX_JPEG_SCANS:
-            raise ImageTooLarge("scans", scans, MAX_JPEG_SCANS)
+        allowed = min(MAX_JPEG_SCANS, max(_ANY_SCANS, MAX_SCANNED_PIXELS // header.pixels))
+        if scans > allowed:
+            raise ImageTooLarge("scans", scans, allowed)

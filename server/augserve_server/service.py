@@ -19,6 +19,7 @@ from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
 from augserve_server.metrics import MEGA, Metrics
+from augserve_server.oip.shared_memory import RegionLimits, Regions
 from augserve_server.results import Encoder
 from augserve_server.settings import MIB, Settings, pipelines_folder
 from augserve_server.targets import TargetLimits
@@ -46,6 +47,7 @@ class Service:
         limits = _limits(settings)
         self._batcher = Batcher(self.executor, limits.batch, self.metrics)
         self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits)
+        self.regions = _regions(settings)
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight = 0
@@ -67,6 +69,8 @@ class Service:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             for part in (self._decoder, self.executor, self.encoder):
                 part.close()
+            if self.regions is not None:
+                self.regions.close()
 
     def enter(self) -> None:
         """A request for work has come. Raises Draining or QueueFull where it is not to be read at all."""
@@ -137,6 +141,15 @@ def _executor(settings: Settings) -> Executor:
         raise InvalidSettings([f"device: {exc}"]) from exc
     limits = TransferLimits(int(settings.pinned_megabytes * MIB), int(settings.device_megabytes * MIB))
     return Executor(device, Transfer(device, limits) if device.type == "cuda" else None)
+
+
+def _regions(settings: Settings) -> Regions | None:
+    """Where shared memory is registered; None while it is off."""
+    if not settings.shared_memory:
+        return None
+    return Regions(
+        RegionLimits(settings.shared_memory_prefix, settings.shared_memory_regions, settings.shared_memory_bytes)
+    )
 
 
 def _queue_limit(settings: Settings) -> Load:

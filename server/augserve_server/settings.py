@@ -122,6 +122,15 @@ class Settings(BaseSettings):
     repository_control: bool = False
     """Let clients of the Open Inference Protocol load and unload pipelines, and change what is logged."""
 
+    shared_memory: bool = False
+    """Let clients on this machine register shared memory, for tensors of the Open Inference Protocol to lie in."""
+    shared_memory_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")] = "augserve-"
+    """What the keys of shared memory must begin with: whoever can write such objects must be trusted with them."""
+    shared_memory_regions: Count = 64
+    """Most regions of shared memory registered at a time, of all clients together."""
+    shared_memory_bytes: Count = 4096 * MIB
+    """Most bytes in all registered regions together."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe messages that are logged; each request is one line at info."""
     log_format: Literal["text", "json"] = "text"

@@ -70,7 +70,7 @@ class Visits:
 class Visit:
     """One request while it is here, over whatever protocol it came."""
 
-    def __init__(self, method: str, path: str, given_id: str, ticket: Ticket) -> None:
+    def __init__(self, method: str, path: str, given_id: str, peer: str, ticket: Ticket) -> None:
         """``method`` and ``path`` as the log is to say them; ``given_id``: what the client calls it, or nothing."""
         self.method = method
         self.path = path[:LONGEST_PATH]
@@ -78,6 +78,10 @@ class Visit:
         self.timings = Timings()
         self.began = perf_counter()
         self.id = _request_id(given_id)
+        self.peer = peer
+        """The address that it comes from."""
+        self.client = self.peer
+        """Who asks: the peer's address, or the name of its token."""
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
 
@@ -111,7 +115,7 @@ class HttpVisit(Visit):
     def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
         headers = Headers(scope=scope)
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
-        super().__init__(scope["method"], path, headers.get("x-request-id", ""), ticket)
+        super().__init__(scope["method"], path, headers.get("x-request-id", ""), _peer(scope), ticket)
         self.scope = scope
         self._receive = receive
         self._send = send
@@ -185,6 +189,12 @@ def counted(service: Service, begin: Callable[[Ticket], Visiting]) -> Iterator[V
                     service.metrics.statistics.request(visit.pipeline, results, visit.seconds, visit.timings.seconds)
     finally:
         service.ended()
+
+
+def _peer(scope: Scope) -> str:
+    """The address of the other end; nothing where it has none."""
+    host: str = (scope.get("client") or ("",))[0]
+    return host
 
 
 def _request_id(given: str) -> str:

@@ -302,6 +302,22 @@ def test_a_billion_laughs_are_cut_short() -> None:
     assert "aliases written out" in the_problem("\n".join(levels))
 
 
+def test_a_pipeline_of_too_many_transforms_is_refused_before_they_are_tried() -> None:
+    text = "transforms: [" + "RandomIoUCrop, " * 100 + "{RandomApply: {transforms: [" + "Identity, " * 28 + "]}}]"
+    assert the_problem(text) == (
+        "x:1: transforms[100].RandomApply.transforms: with these there are 129 transforms; at most 128 are allowed"
+    )
+
+
+@pytest.mark.parametrize("size", ["2147483648", "[3, 9223372036854775808]", "1" + "0" * 30])
+def test_a_size_that_no_integer_of_a_device_holds_is_refused(size: str) -> None:
+    assert "transforms[0].Resize.size" in the_problem(f"transforms: [Resize: {{size: {size}}}]")
+
+
+def test_a_smoothing_too_large_for_any_image_is_refused() -> None:
+    assert "is too large for an image of" in the_problem("transforms: [ElasticTransform: {sigma: 1.0e+308}]")
+
+
 def test_an_alias_stands_for_the_whole_value() -> None:
     first, second = steps("\n- RandomCrop: &crop {size: 3, padding: 1}\n- RandomCrop: *crop")
     assert first.arguments == second.arguments

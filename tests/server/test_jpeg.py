@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 import simplejpeg
@@ -119,3 +121,11 @@ def test_a_jpeg_of_many_scans_is_refused_before_they_are_decoded() -> None:
     with pytest.raises(ImageTooLarge, match="scans; at most 100 are allowed") as caught:
         decoded(data[:last] + data[last:-2] * 200 + data[-2:])
     assert caught.value.members["measure"] == "scans"
+
+
+def test_a_large_jpeg_may_have_fewer_scans() -> None:
+    data = make_file("JPEG", (64, 80), progressive=True)
+    frame, last = data.index(b"\xff\xc2") + 5, data.rindex(b"\xff\xda")
+    large = data[:frame] + struct.pack(">HH", 5000, 8000) + data[frame + 4 : last]
+    with pytest.raises(ImageTooLarge, match="the JPEG has 39 scans; at most 25 are allowed"):
+        decoded(large + data[last:-2] * 30 + data[-2:])

@@ -22,6 +22,8 @@ __all__ = ["Displacement", "Pair", "check_smoothing", "pair", "random_displaceme
 
 Pair: TypeAlias = tuple[float, float]  # across and down
 
+MOST_TAPS = 2**31  # of no image: only so that what is infinite is refused for its size too
+
 # The work for a pixel grows with the square of sigma, so what a record may ask for has an end.
 Smoothing: TypeAlias = Annotated[float, Field(ge=0, le=50)]
 
@@ -125,5 +127,5 @@ def pair(value: float | Sequence[float]) -> Pair:
 
 def _taps(sigma: float) -> int:
     """The width of the kernel, 8 sigma and odd; without smoothing 1."""
-    taps = int(8 * sigma + 1)
+    taps = int(min(8 * sigma + 1, MOST_TAPS))
     return taps + 1 - taps % 2

@@ -18,6 +18,8 @@ ServiceError                a client is told of it: a problem document
 ├── Unavailable             the request was fine; another time, or another server
 │   ├── QueueFull, Draining
 │   └── DeadlineExceeded
+├── SharedMemoryError       a region of shared memory cannot be registered or used so
+├── RegionNotFound, SharedMemoryForbidden, SharedMemoryOff
 ├── ClientGone              nobody is waiting for an answer
 └── InternalError           a mistake of ours; its text stays in the log
 
@@ -71,6 +73,12 @@ from augserve_server.errors.request import (
     UnsupportedMediaType,
     VersionNotFound,
 )
+from augserve_server.errors.shared_memory import (
+    RegionNotFound,
+    SharedMemoryError,
+    SharedMemoryForbidden,
+    SharedMemoryOff,
+)
 from augserve_server.errors.unavailable import DeadlineExceeded, Draining, QueueFull, Unavailable
 
 __all__ = [
@@ -104,9 +112,13 @@ __all__ = [
     "PipelineUnfit",
     "QueueFull",
     "RecordInvalid",
+    "RegionNotFound",
     "RequestError",
     "RouteNotFound",
     "ServiceError",
+    "SharedMemoryError",
+    "SharedMemoryForbidden",
+    "SharedMemoryOff",
     "StartError",
     "TargetInvalid",
     "TargetTooLarge",

@@ -101,8 +101,7 @@ class RpcVisit(Visit):
     """One request over gRPC."""
 
     def __init__(self, call: Call, ticket: Ticket) -> None:
-        super().__init__("RPC", call.path, call.header("x-request-id"), ticket)
-        self.client = call.client
+        super().__init__("RPC", call.path, call.header("x-request-id"), call.client, ticket)
         self.limit_ms = call.remaining_ms
         self.called = ""
         """What the request calls itself, once it is read."""

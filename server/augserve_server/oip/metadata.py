@@ -55,6 +55,7 @@ class _Described:
 def server_document(settings: Settings) -> dict[str, Any]:
     """What the server is; of the protocol's extensions, those that are enabled."""
     extensions = [*EXTENSIONS, *(CONTROL_EXTENSIONS if settings.repository_control else ())]
+    extensions += ["system_shared_memory"] if settings.shared_memory else []
     return {"name": "augserve", "version": package_version(), "extensions": extensions}
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from augserve_server.routes.oip import infer, information, management
+from augserve_server.routes.oip import infer, information, management, shared_memory
 
 
 def routes() -> list[BaseRoute]:
     """Every route, the more special ones first."""
-    return [*information.ROUTES, *management.ROUTES, *infer.ROUTES]
+    return [*information.ROUTES, *management.ROUTES, *shared_memory.ROUTES, *infer.ROUTES]

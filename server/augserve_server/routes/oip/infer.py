@@ -12,8 +12,9 @@ from starlette.routing import Route
 from augserve.wire import InvalidBody, oip
 from augserve_server.answers import Answer
 from augserve_server.errors import BodyMalformed, OutputTooLarge
-from augserve_server.oip.inference import Inference, find
+from augserve_server.oip.inference import find
 from augserve_server.oip.names import IMAGE
+from augserve_server.oip.shared_tensors import inference_of
 from augserve_server.replies import Reply
 from augserve_server.requests import unless_gone
 from augserve_server.routes.direct import read_timeout_ms
@@ -41,7 +42,7 @@ async def infer(request: Request) -> Reply:
 
 async def _work(request: Request, service: Service, visit: Visit, name: str, version: str) -> Answer:
     asked = await _read(request, service, visit, name, version)
-    work = Inference(service).infer(asked, visit)
+    work = inference_of(service).infer(asked, visit)
     asked = replace(asked, inputs=())  # the body need not be kept for what else is asked
     response = await unless_gone(request.receive, work)
     return await _answer(response, asked)
