@@ -11,12 +11,10 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Final, Protocol
 
-from torch import Tensor
-
-from augserve.wire import IMAGE_PART
-from augserve_server.decoding import Decoded, Later
+from augserve_server.decoding import Decoded, pixels_of
 from augserve_server.errors import ServiceError
 from augserve_server.metrics import Metrics
+from augserve_server.origins import Origin, origin, work_for
 from augserve_server.work import Result, Work
 
 LEAST_OVERLAP: Final = 8
@@ -66,13 +64,12 @@ class _Sample:
     outcome: Outcome
     submitted: float  # seconds of perf_counter
 
+    origin: Origin
+
     @property
     def pixels(self) -> int:
         """What it costs: the pixels of its source image, or of all its frames."""
-        if isinstance(self.item, Later):
-            return self.item.image.pixels
-        image = self.item if isinstance(self.item, Tensor) else self.item[IMAGE_PART]
-        return image.numel() // image.shape[-3]
+        return pixels_of(self.item)
 
 
 class Runs(Protocol):
@@ -105,7 +102,7 @@ class Batcher:
     def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
         outcome: Outcome = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(work, _Queue(self._limits)).add(_Sample(item, seed, outcome, perf_counter()))
+        self._queues.setdefault(work, _Queue(self._limits)).add(_Sample(item, seed, outcome, perf_counter(), origin()))
         self._changed.set()
         return outcome
 
@@ -163,6 +160,7 @@ class Batcher:
     async def _compute(self, work: Work, samples: Sequence[_Sample], close: Close) -> None:
         self._metrics.batch(work.name, len(samples), close)
         began = perf_counter()
+        work_for([sample.origin for sample in samples])
         items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
         try:
             results = await self._executor.run(work, items, seeds, self._end_nears)

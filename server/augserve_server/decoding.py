@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from augserve.wire import IMAGE_PART
 from augserve_pipelines import DecodeRule, InputRule
 from augserve_pipelines.scaled import scaled_side
 from augserve_server.codecs import EXACT, Header, Way, decode, most_factor
@@ -113,6 +114,14 @@ class Unwanted(Exception):
 
 Decoded: TypeAlias = Tensor | Leaves | Later
 """An image alone, decoded or not; or a sample of several parts."""
+
+
+def pixels_of(item: Decoded) -> int:
+    """What an item costs: the pixels of its source image, or of all its frames."""
+    if isinstance(item, Later):
+        return item.image.pixels
+    image = item if isinstance(item, Tensor) else item[IMAGE_PART]
+    return image.numel() // image.shape[-3]
 
 
 class Decoder:

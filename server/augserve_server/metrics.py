@@ -29,6 +29,7 @@ class Metrics:
         self._batches = self._counter("batches", "Batches run", "pipeline", "close")
         self._batch_size = self._histogram("batch_size", "Samples in a batch", _SIZES, "pipeline")
         self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
+        self._device_oom = self._counter("device_oom", "Batches, and parts of them, that the device had no memory for")
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
 
@@ -66,6 +67,10 @@ class Metrics:
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent time in one of :data:`STAGES`."""
         self._reads[stage].observe(seconds)
+
+    def out_of_memory(self) -> None:
+        """A batch found too little memory on the device, and was split."""
+        self._device_oom.inc()
 
     def reload(self, outcome: str) -> None:
         """A pipeline file was read: ``good``, ``bad`` or ``removed``."""

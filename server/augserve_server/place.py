@@ -27,6 +27,25 @@ class Place:
         self._decoder: DeviceDecoder | None = None
         self._making = threading.Lock()
 
+    @property
+    def direct(self) -> bool:
+        """Whether batches run where their images lie, with no way to a device and back."""
+        return self._transfer is None and self.device.type == "cpu"
+
+    def responds(self) -> bool:
+        """Whether the device computes at all."""
+        return self._transfer is None or self._transfer.responds()
+
+    def make_room(self) -> None:
+        """Give back the device memory that nothing uses."""
+        if self._transfer is not None:
+            self._transfer.trim()
+
+    def abandon(self) -> None:
+        """Leave a device that has failed as it is: nothing can be given back to it."""
+        if self._transfer is not None:
+            self._transfer.abandon()
+
     def run(self, pipeline: Pipeline, images: Sequence[Tensor], seeds: Sequence[int]) -> Sequence[Tensor]:
         """The results for images [C, H, W], in host memory. Raises InvalidInput where one cannot be run."""
         if self._transfer is not None:

@@ -36,7 +36,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.admission = Admission(_queue_limit(settings))
-        self.executor = _executor(settings)
+        self.executor = _executor(settings, self.metrics)
         self.catalog = Catalog(
             pipelines_folder(settings), self.executor.warm_up, self.metrics.reload, settings.max_stage_pixels
         )
@@ -69,9 +69,10 @@ class Service:
                 part.close()
 
     def enter(self) -> None:
-        """A request for work has come. Raises Draining or QueueFull where it is not to be read at all."""
+        """A request for work has come. Raises Draining, DeviceFailed or QueueFull where it is not to be read at all."""
         if self.draining:
             raise Draining
+        self.executor.check()
         if self._in_flight > self.settings.max_requests:
             raise QueueFull(1, f"{self.settings.max_requests} requests")
 
@@ -95,11 +96,16 @@ class Service:
     def broken(self) -> list[str]:
         """Why the process should be restarted; empty while it is alive."""
         batcher = self._tasks.get("batcher")
-        return ["the batcher has stopped"] if batcher is not None and batcher.done() else []
+        reasons = ["the batcher has stopped"] if batcher is not None and batcher.done() else []
+        if self.executor.failed and self.settings.failover == "none":
+            reasons.append(f"device {self.executor.device} has failed")
+        return reasons
 
     def unready(self) -> list[str]:
         """Why the service should be given no work now; empty while it is ready."""
         reasons = self.broken()
+        if self.executor.failed and self.settings.failover == "cpu":
+            reasons.append(f"device {self.executor.device} has failed: its work goes on on the CPU")
         if self.draining:
             reasons.append("draining")
         if not list(self.catalog):
@@ -121,6 +127,7 @@ class Service:
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
         self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
+        self.metrics.watch("device_failed", "1 once the device computes no more", lambda: self.executor.failed)
         self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
         self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
 
@@ -130,13 +137,14 @@ def _report(task: asyncio.Task[None]) -> None:
         logger.critical("%s has stopped", task.get_name(), exc_info=exc)
 
 
-def _executor(settings: Settings) -> Executor:
+def _executor(settings: Settings, metrics: Metrics) -> Executor:
     try:
         device = choose_device(settings.device)
     except ValueError as exc:
         raise InvalidSettings([f"device: {exc}"]) from exc
     limits = TransferLimits(int(settings.pinned_megabytes * MIB), int(settings.device_megabytes * MIB))
-    return Executor(device, Transfer(device, limits) if device.type == "cuda" else None)
+    transfer = Transfer(device, limits) if device.type == "cuda" else None
+    return Executor(device, transfer, metrics, settings.failover)
 
 
 def _queue_limit(settings: Settings) -> Load:

@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """TCP port to listen on; 0 takes any free one."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """Where pipelines run: cpu, cuda:N, or auto (CUDA where there is one, else the CPU)."""
+    failover: Literal["none", "cpu"] = "none"
+    """Where work goes on when a CUDA device fails: cpu (same results), or none (503, and /healthz wants a restart)."""
     pipelines: Path | None = None
     """Folder of pipelines, one YAML file each; absent: those that ship with augserve."""
     reload: bool = True

@@ -16,6 +16,7 @@ ServiceError                a client is told of it: a problem document
 │   └── RecordInvalid
 ├── Unavailable             the request was fine; another time, or another server
 │   ├── QueueFull, Draining
+│   ├── DeviceFailed, DeviceMemoryFull
 │   └── DeadlineExceeded
 ├── ClientGone              nobody is waiting for an answer
 └── InternalError           a mistake of ours; its text stays in the log
@@ -64,7 +65,14 @@ from augserve_server.errors.request import (
     TooMuchWork,
     UnsupportedMediaType,
 )
-from augserve_server.errors.unavailable import DeadlineExceeded, Draining, QueueFull, Unavailable
+from augserve_server.errors.unavailable import (
+    DeadlineExceeded,
+    DeviceFailed,
+    DeviceMemoryFull,
+    Draining,
+    QueueFull,
+    Unavailable,
+)
 
 __all__ = [
     "BodyMalformed",
@@ -74,6 +82,8 @@ __all__ = [
     "ClipInvalid",
     "ClipTooLarge",
     "DeadlineExceeded",
+    "DeviceFailed",
+    "DeviceMemoryFull",
     "Draining",
     "EmptyBody",
     "FormatNotAllowed",
