@@ -25,8 +25,10 @@ from augserve_server.errors import (
     RequestError,
     RouteNotFound,
     ServiceError,
+    Unavailable,
 )
 from augserve_server.logs import configure_logging
+from augserve_server.metrics import Metrics
 from augserve_server.negotiation import media_types
 from augserve_server.openapi import DESCRIPTION, document, package_version
 from augserve_server.replies import Reply
@@ -70,7 +72,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _problem(request: Request, exc: Exception) -> Response:
     error, visit = _as_ours(request, exc), visit_of(request)
     visit.error = error.slug
-    request.app.state.service.metrics.failure(error.slug)
+    metrics: Metrics = request.app.state.service.metrics
+    metrics.failure(error.slug)
+    if isinstance(error, Unavailable):
+        metrics.refusal(error.cause)
     return Reply(problem_answer(error, visit.id))
 
 

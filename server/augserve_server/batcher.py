@@ -11,10 +11,11 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Final, Protocol
 
-from augserve_server.decoding import Decoded, pixels_of
+from augserve_server.decoding import Decoded, pixels_of, stopwatch_of
 from augserve_server.errors import ServiceError
 from augserve_server.metrics import Metrics
 from augserve_server.origins import Origin, origin, work_for
+from augserve_server.stopwatch import Stopwatch
 from augserve_server.work import Result, Work
 
 LEAST_OVERLAP: Final = 8
@@ -49,6 +50,24 @@ class Ran:
     close: Close
     queued_s: float
     run_s: float
+    began: float
+    """When its batch did, in seconds of perf_counter."""
+    decoding: Stopwatch | None
+    """How long its image took to be decoded, where that was in the batch; the views of an image share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """A batch that is done, as those see it who watch."""
+
+    pipeline: str
+    close: Close
+    size: int
+    pixels: int
+    began: float  # seconds of perf_counter
+    seconds: float
+    decode_s: float  # of all threads together
+    origins: Sequence[Origin]
 
 
 Outcome = asyncio.Future[Ran | ServiceError]
@@ -98,6 +117,7 @@ class Batcher:
         self._draining = False
         self._running = 0
         self._nearly_done = False  # the batch that began last
+        self.on_ran: Callable[[BatchRun], None] | None = None
 
     def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
@@ -168,6 +188,7 @@ class Batcher:
             self._running -= 1
             self._changed.set()
         run_s = perf_counter() - began
+        self._watch(work, samples, close, began, run_s)
         for sample, result in zip(samples, results, strict=True):
             if sample.outcome.done():
                 self._metrics.wasted("run", sample.pixels)
@@ -175,7 +196,18 @@ class Batcher:
                 sample.outcome.set_result(result)
             else:
                 queued_s = began - sample.submitted
-                sample.outcome.set_result(Ran(result, len(samples), close, queued_s, run_s))
+                sample.outcome.set_result(
+                    Ran(result, len(samples), close, queued_s, run_s, began, stopwatch_of(sample.item))
+                )
+
+    def _watch(self, work: Work, samples: Sequence[_Sample], close: Close, began: float, run_s: float) -> None:
+        pixels = sum(sample.pixels for sample in samples)
+        self._metrics.batch_ran(work.name, pixels, run_s)
+        if self.on_ran is not None:
+            watches = {id(watch): watch for sample in samples if (watch := stopwatch_of(sample.item))}
+            decode_s = sum(watch.seconds for watch in watches.values())
+            origins = [sample.origin for sample in samples]
+            self.on_ran(BatchRun(work.name, close, len(samples), pixels, began, run_s, decode_s, origins))
 
 
 class _Queue:

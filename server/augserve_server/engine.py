@@ -122,6 +122,7 @@ class Engine:
         try:
             return Encoded(upload, peek(upload, self._limits.inspector.image))
         except ServiceError as exc:
+            self._decoder.refused(exc)
             return exc.alone()
 
     def _admit(self, order: Order, items: Iterable[Item | ServiceError], ticket: Ticket) -> None:

@@ -14,6 +14,7 @@ from augserve_server.batcher import Batcher, BatchLimits
 from augserve_server.catalog import Catalog
 from augserve_server.codecs import ImageLimits
 from augserve_server.decoding import Decoder
+from augserve_server.device_gauges import watch_device
 from augserve_server.engine import Engine, Limits
 from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
@@ -22,6 +23,7 @@ from augserve_server.metrics import MEGA, Metrics
 from augserve_server.results import Encoder
 from augserve_server.settings import MIB, Settings, pipelines_folder
 from augserve_server.targets import TargetLimits
+from augserve_server.watched import load_telemetry
 
 HIGH_WATER: Final = 0.9
 """Above this share of any queue's limit, the service is not ready for more."""
@@ -35,6 +37,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.telemetry = load_telemetry(settings.otlp_endpoint)
         self.admission = Admission(_queue_limit(settings))
         self.executor = _executor(settings, self.metrics)
         self.catalog = Catalog(
@@ -45,6 +48,8 @@ class Service:
         self._encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
         self._batcher = Batcher(self.executor, limits.batch, self.metrics)
+        if self.telemetry is not None:
+            self._batcher.on_ran = self.telemetry.batch
         self.engine = Engine(self._decoder, self._batcher, self.executor, self._encoder, limits)
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -52,6 +57,7 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._watch_queues()
+        watch_device(self.metrics, self.executor)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,6 +73,8 @@ class Service:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             for part in (self._decoder, self.executor, self._encoder):
                 part.close()
+            if self.telemetry is not None:
+                await asyncio.to_thread(self.telemetry.close)
 
     def enter(self) -> None:
         """A request for work has come. Raises Draining, DeviceFailed or QueueFull where it is not to be read at all."""
@@ -127,7 +135,6 @@ class Service:
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
         self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
-        self.metrics.watch("device_failed", "1 once the device computes no more", lambda: self.executor.failed)
         self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
         self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
 

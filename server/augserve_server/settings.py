@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     """Least severe messages that are logged; each request is one line at info."""
     log_format: Literal["text", "json"] = "text"
     """Log lines for people (text) or machines (json)."""
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """OTLP/HTTP collector that gets traces: http://localhost:4318; absent: none. Needs augserve[telemetry]."""
 
     @classmethod
     def settings_customise_sources(

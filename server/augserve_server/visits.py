@@ -21,11 +21,13 @@ from augserve_server.errors import Draining, InternalError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
 from augserve_server.timings import Timings
+from augserve_server.watched import watched
 
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
 LONGEST_PATH: Final = 200
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics")
+KNOWN_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
@@ -54,11 +56,8 @@ class Visits:
             self._service.ended()
 
     async def _visit(self, visit: Visit) -> None:
-        try:
+        with watched(visit, self._service, Headers(scope=visit.scope)):
             await self._answer(visit)
-        finally:
-            visit.log()
-            self._service.metrics.request(visit.pipeline, visit.status, visit.seconds)
 
     async def _answer(self, visit: Visit) -> None:
         visit.scope[SCOPE_KEY] = visit
@@ -86,7 +85,9 @@ class Visit:
         self.began = perf_counter()
         self.id = _request_id(headers)
         self.pipeline = self.error = ""
-        self.results = self.failed = self.status = 0
+        self.results = self.failed = self.status = self.received = self.sent = 0
+        self.trace_id = ""
+        self.write_began: float | None = None
         self._receive = receive
         self._send = send
         self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
@@ -96,9 +97,47 @@ class Visit:
         """Since it came."""
         return perf_counter() - self.began
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it is a probe: of no interest to those who read the log, and not traced."""
+        return self.scope["path"] in QUIET_PATHS
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it failed for what the server did, or lacks."""
+        return self.status >= 500
+
+    @property
+    def span_name(self) -> str:
+        """What its span is called: one of few names, whatever clients send."""
+        route = self._route
+        method = self._known_method
+        return f"{method} {route}" if route else method
+
+    @property
+    def span_attributes(self) -> dict[str, str | int]:
+        """What its span says, by the semantic conventions for HTTP; nothing that a client may have put its name in."""
+        route = {"http.route": self._route, "url.path": self.scope["path"][:LONGEST_PATH]} if self._route else {}
+        return {
+            "http.request.method": self._known_method,
+            "http.response.status_code": self.status,
+            "url.scheme": self.scope["scheme"],
+            "network.protocol.version": self.scope["http_version"],
+            **route,
+        }
+
+    @property
+    def _known_method(self) -> str:
+        return self.scope["method"] if self.scope["method"] in KNOWN_METHODS else "_OTHER"
+
+    @property
+    def _route(self) -> str:
+        return getattr(self.scope.get("route"), "path", "")
+
     async def receive(self) -> Message:
         """The next part of the request's body."""
         message = await self._receive()
+        self.received += len(message.get("body", b""))
         if message["type"] == "http.request" and not message.get("more_body", False):
             self._unread = False
         return message
@@ -106,11 +145,13 @@ class Visit:
     async def send(self, message: Message) -> None:
         """A part of the response, with what every response says in front."""
         if message["type"] == "http.response.start":
+            self.write_began = perf_counter()
             self._add_headers(message)
         elif self._unread and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
+        self.sent += memoryview(message.get("body", b"")).nbytes
         await self._send(message)
 
     def log(self) -> None:
@@ -126,8 +167,9 @@ class Visit:
             "results": self.results,
             "failed": self.failed,
             "error": self.error,
+            **({"trace": self.trace_id} if self.trace_id else {}),
         }
-        level = logging.DEBUG if path in QUIET_PATHS else logging.INFO
+        level = logging.DEBUG if self.quiet else logging.INFO
         outcome = f"{self.status} {self.error}".rstrip()
         line = f"{about['method']} {path} {outcome} {about['ms']} ms id={self.id}"
         logger.log(level, "%s", line, extra={"about": about})
