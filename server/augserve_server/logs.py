@@ -10,6 +10,9 @@ from typing import Any, Final
 from augserve_server.origins import origin
 from augserve_server.settings import Settings
 
+CHATTY: Final = ("uvicorn", "watchfiles", "PIL", "opentelemetry", "urllib3")
+"""Of these only warnings are logged: their other lines have queries, and headers, in them."""
+
 # Control characters of both kinds, and the separators that some readers take for line ends.
 _CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
@@ -45,7 +48,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Json() if settings.log_format == "json" else Text())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn", "watchfiles", "PIL", "opentelemetry", "urllib3"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each malformed form: clients' doing
 

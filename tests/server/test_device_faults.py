@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from augserve_pipelines.transfer import Runs, Transfer
 from augserve_pipelines.transforms import RandomResizedCrop
 from augserve_server.errors import DeviceFailed, DeviceMemoryFull
 from augserve_server.executor import Executor
+from augserve_server.logs import Json
 from augserve_server.metrics import Metrics
 from augserve_server.place import Place
 from augserve_server.recovery import Bound, Failover, Recovery
@@ -151,16 +153,19 @@ def test_the_work_of_a_broken_device_goes_on_on_the_cpu_to_the_same_bytes() -> N
 
 
 def test_an_error_that_leaves_the_device_whole_is_its_samples() -> None:
-    class Refusing(Device):
-        def run(self, pipeline: Runs, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
-            if 3 in seeds:
-                raise torch.AcceleratorError("CUDA error: invalid configuration argument")
-            return super().run(pipeline, images, seeds)
-
     with executor(Refusing()) as made:
         results = run(made, make_images(5))
         assert [isinstance(one, Tensor) for one in results] == [True, True, True, False, True]
         assert not made.failed
+
+
+class Refusing(Device):
+    """Stands for a kernel that fails on samples of one seed, and leaves the device whole."""
+
+    def run(self, pipeline: Runs, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
+        if 3 in seeds:
+            raise torch.AcceleratorError("CUDA error: invalid configuration argument")
+        return super().run(pipeline, images, seeds)
 
 
 @contextmanager
@@ -198,3 +203,16 @@ def test_a_replica_that_fails_over_is_alive_and_answers_but_is_not_preferred(tmp
     assert {one.content for one in after} == {before.content}
     assert alive.status_code == 200
     assert (ready.status_code, ready.json()["reasons"]) == (503, ["device cpu has failed: its work goes on on the CPU"])
+
+
+def test_the_log_names_the_requests_of_a_batch_that_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(Refusing(), tmp_path, "none") as live, caplog.at_level(logging.ERROR):
+        answer = httpx.post(
+            f"{live.url}/v1/augment/small?seed=2&views=3", content=make_file(), headers={"X-Request-Id": "mine"}
+        )
+    assert (answer.status_code, answer.headers["augserve-failed"]) == (200, "1")
+    whole, alone = (json.loads(Json().format(record)) for record in caplog.records)
+    assert whole.items() >= {"requests": ["mine"], "pipeline": "small", "samples": 3, "fault": "sample"}.items()
+    assert alone.items() >= {"requests": ["mine"], "samples": 1}.items()
+    assert "invalid configuration argument" in whole["exception"]
+    assert "invalid configuration" not in answer.text
