@@ -117,6 +117,7 @@ class Batcher:
         self._draining = False
         self._running = 0
         self._nearly_done = False  # the batch that began last
+        self._began: set[float] = set()  # of the batches that run
         self.on_ran: Callable[[BatchRun], None] | None = None
 
     def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
@@ -135,6 +136,11 @@ class Batcher:
                 queue.drop(outcome)
         if queue is not None and not queue:
             del self._queues[work]
+
+    @property
+    def running_s(self) -> float:
+        """How long the oldest batch that runs has been at it; 0 where none does. For any thread."""
+        return max((perf_counter() - began for began in tuple(self._began)), default=0.0)
 
     def drain(self) -> None:
         """Wait for nothing from now on: no more work is coming."""
@@ -180,12 +186,14 @@ class Batcher:
     async def _compute(self, work: Work, samples: Sequence[_Sample], close: Close) -> None:
         self._metrics.batch(work.name, len(samples), close)
         began = perf_counter()
+        self._began.add(began)
         work_for([sample.origin for sample in samples])
         items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
         try:
             results = await self._executor.run(work, items, seeds, self._end_nears)
         finally:
             self._running -= 1
+            self._began.discard(began)
             self._changed.set()
         run_s = perf_counter() - began
         self._watch(work, samples, close, began, run_s)

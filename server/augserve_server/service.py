@@ -116,6 +116,8 @@ class Service:
             reasons.append(f"device {self.executor.device} has failed: its work goes on on the CPU")
         if self.draining:
             reasons.append("draining")
+        if (running_s := self._batcher.running_s) > self.settings.deadline_ms / 1000:
+            reasons.append(f"a batch has run for {running_s:.0f} seconds: the device may hang")
         if not list(self.catalog):
             reasons.append("no pipelines")
         if self.admission.share >= HIGH_WATER:
@@ -135,6 +137,8 @@ class Service:
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
         self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
+        self.metrics.watch("batch_age_seconds", "How long the oldest batch has run", lambda: self._batcher.running_s)
+        self.metrics.watch("ready", "1 while /readyz is 200, else 0", lambda: not self.unready())
         self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
         self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
 

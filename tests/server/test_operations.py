@@ -21,7 +21,7 @@ from augserve_server.logs import CHATTY, Json, Text
 from augserve_server.origins import Origin, answer_for
 from augserve_server.settings import Settings, shipped_configs
 from factories import make_file
-from serving import Live, run_server, until
+from serving import Live, busy_device, run_server, until
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,15 @@ def test_a_server_whose_batcher_has_died_is_neither(caplog: pytest.LogCaptureFix
         alive, ready = httpx.get(f"{live.url}/healthz"), httpx.get(f"{live.url}/readyz")
     assert (alive.status_code, alive.json()["reasons"]) == (503, ["the batcher has stopped"])
     assert ready.status_code == 503
+
+
+def test_a_server_whose_device_hangs_is_not_ready() -> None:
+    with run_server(deadline_ms=50) as live, busy_device(live):
+        until(lambda: httpx.get(f"{live.url}/readyz").status_code == 503)
+        (reason,) = httpx.get(f"{live.url}/readyz").json()["reasons"]
+        assert httpx.get(f"{live.url}/healthz").status_code == 200
+        assert (live.metric("ready"), live.metric("batch_age_seconds") > 0.05) == (0, True)
+    assert reason.startswith("a batch has run for 0 seconds: the device may hang")
 
 
 def test_a_server_without_pipelines_is_not_ready(tmp_path: Path) -> None:
