@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from typing import Any, Final, Literal, TypeAlias
 
 import torch
@@ -73,7 +74,7 @@ class Bound:
 
     def lower(self, pixels: int) -> None:
         """More than so many did not fit."""
-        self.pixels = min(self.pixels, pixels)
+        self.pixels = min(self.pixels, max(pixels, 1))
 
     def passed(self, pixels: int) -> None:
         """One did."""
@@ -85,8 +86,8 @@ class Bound:
         pixels = batch.pixels
         if pixels <= self.pixels:
             return [batch]
-        count = min(len(batch), int(-(-pixels // self.pixels)))
-        return batch.cut(-(-len(batch) // count))
+        count = min(len(batch), ceil(pixels / self.pixels))
+        return batch.cut(ceil(len(batch) / count))
 
 
 class Recovery:
@@ -165,7 +166,7 @@ class Recovery:
         self._metrics.out_of_memory()
         place.make_room()
         if len(batch) > 1:
-            halves = batch.cut(-(-len(batch) // 2))
+            halves = batch.cut(ceil(len(batch) / 2))
             self._bound.lower(max(half.pixels for half in halves))
             return [result for half in halves for result in self.run(half, nobody)]
         if self._failover == "none":
