@@ -22,6 +22,7 @@ from augserve_server.errors import (
     MethodNotAllowed,
     ParameterInvalid,
     ParameterUnknown,
+    QueueFull,
     RequestError,
     RouteNotFound,
     ServiceError,
@@ -74,8 +75,8 @@ async def _problem(request: Request, exc: Exception) -> Response:
     visit.error = error.slug
     metrics: Metrics = request.app.state.service.metrics
     metrics.failure(error.slug)
-    if isinstance(error, Unavailable):
-        metrics.refusal(error.cause)
+    if isinstance(error, Unavailable) and not isinstance(error, QueueFull):  # which is counted where it is decided
+        metrics.refused(error.slug, "")
     return Reply(problem_answer(error, visit.id))
 
 

@@ -23,12 +23,11 @@ def watch_device(metrics: Metrics, executor: Executor) -> None:
     """Gauges of a device and of what runs there."""
     device = executor.device
     about = {"version": version("augserve"), "torch": torch.__version__, "device": str(device)}
-    metrics.watch("build_info", "Always 1: what is running, and where", lambda: 1, **about)
+    metrics.tell("build_info", "Always 1: what is running, and where", **about)
     metrics.watch("device_failed", "1 once the device computes no more, else 0", lambda: executor.failed)
-    metrics.define("device_memory_bytes", "Memory of a CUDA device: of this process, and of the whole of it", "kind")
-    if device.type == "cuda":
-        for kind, read in MEMORY.items():
-            metrics.watch("device_memory_bytes", "", _while_it_works(executor, read), kind=kind)
+    kinds = MEMORY if device.type == "cuda" else {}
+    memory = {kind: _while_it_works(executor, read) for kind, read in kinds.items()}
+    metrics.watch_each("device_memory_bytes", "Memory of a CUDA device: this process's, and all of it", "kind", memory)
 
 
 def _while_it_works(executor: Executor, read: Callable[[torch.device], int]) -> Callable[[], float]:

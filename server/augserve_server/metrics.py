@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -37,7 +37,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.definitions: list[Definition] = []
-        self._gauges: dict[str, Gauge] = {}
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
         self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
@@ -45,7 +44,7 @@ class Metrics:
         self._sent = self._counter("response_body_bytes", "Bytes of bodies sent")
         self._results = self._counter("results", "Results computed and sent", "pipeline")
         self._failures = self._counter("failures", "Images and requests that failed", "error")
-        self._refusals = self._counter("refusals", "Requests refused for want of room, time or a device", "cause")
+        self._refusals = self._counter("refusals", "Requests refused that another time would do", "cause", "priority")
         self._decoded = self._counter("decoded_images", "Images and frames of clips whose pixels were decoded")
         self._decode = self._histogram(
             "decode_seconds", "Decoding of one image or clip, by one thread", _SECONDS, "format"
@@ -65,14 +64,19 @@ class Metrics:
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
         ProcessCollector(registry=self.registry)
 
-    def watch(self, name: str, about: str, value: Callable[[], float], **labels: str) -> None:
+    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read."""
-        gauge = self._gauges.get(name) or self._gauge(name, about, *labels)
-        (gauge.labels(**labels) if labels else gauge).set_function(value)
+        self._gauge(name, about).set_function(value)
 
-    def define(self, name: str, about: str, *labels: str) -> None:
-        """A gauge that may have no values here: of memory where there is no device with its own."""
-        self._gauge(name, about, *labels)
+    def watch_each(self, name: str, about: str, label: str, values: Mapping[str, Callable[[], float]]) -> None:
+        """Such a gauge for each value of a label; for none, where there is nothing of the kind here."""
+        gauge = self._gauge(name, about, label)
+        for of, value in values.items():
+            gauge.labels(of).set_function(value)
+
+    def tell(self, name: str, about: str, **labels: str) -> None:
+        """A gauge that is always 1, for what its labels say."""
+        self._gauge(name, about, *labels).labels(**labels).set(1)
 
     def request(self, pipeline: str, status: int, seconds: float) -> None:
         """A request was answered; ``pipeline`` is empty where it named none that exists."""
@@ -93,9 +97,9 @@ class Metrics:
         """An image, or a whole request, failed."""
         self._failures.labels(slug).inc()
 
-    def refusal(self, cause: str) -> None:
-        """A request was refused that another time, or another server, would have answered."""
-        self._refusals.labels(cause).inc()
+    def refused(self, cause: str, priority: str) -> None:
+        """A request of a class was refused that another time, or another server, would have answered."""
+        self._refusals.labels(cause, priority).inc()
 
     def decoded(self, count: int = 1) -> None:
         """The pixels of an image were decoded, or of so many frames of a clip."""
@@ -162,8 +166,7 @@ class Metrics:
 
     def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
         self._define(name, "gauge", labels, about)
-        self._gauges[name] = Gauge(f"augserve_{name}", about, labels, registry=self.registry)
-        return self._gauges[name]
+        return Gauge(f"augserve_{name}", about, labels, registry=self.registry)
 
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         self._define(name, "histogram", labels, about)

@@ -82,6 +82,7 @@ class Service:
             raise Draining
         self.executor.check()
         if self._in_flight > self.settings.max_requests:
+            self.metrics.refused("requests", "")
             raise QueueFull(1, f"{self.settings.max_requests} requests")
 
     def began(self) -> None:

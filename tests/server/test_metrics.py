@@ -179,21 +179,20 @@ def test_batches_are_measured_in_megapixels_and_seconds(live: Live) -> None:
     assert 0 < live.metric("batch_seconds_sum", pipeline="clip_eval") < 10
 
 
-def test_refusals_say_what_was_full_or_why() -> None:
+def test_refusals_say_why() -> None:
     with run_server(queue_results=4) as live:
         assert httpx.post(f"{live.url}/v1/augment/thumbnail?views=64", content=make_file()).status_code == 413
         late = {"Augserve-Timeout-Ms": "1"}
         assert httpx.post(f"{live.url}/v1/augment/thumbnail", content=make_file(), headers=late).status_code == 504
         live.loop.call_soon_threadsafe(setattr, live.service, "draining", True)
         assert httpx.post(f"{live.url}/v1/augment/thumbnail", content=make_file()).status_code == 503
-        assert live.metric("refusals_total", cause="deadline-exceeded") == 1
-        assert live.metric("refusals_total", cause="draining") == 1
-        assert live.metric("refusals_total", cause="too-much-work") == 0  # which no other time would take
+        assert live.metric("refusals_total", cause="deadline-exceeded", priority="") == 1
+        assert live.metric("refusals_total", cause="draining", priority="") == 1
+        assert live.metric("refusals_total", cause="too-much-work", priority="") == 0  # no other time would take it
 
 
-def test_a_gauge_with_labels_has_a_value_for_each() -> None:
+def test_a_gauge_with_a_label_has_a_value_for_each() -> None:
     metrics = Metrics()
-    for kind, value in (("free", 1), ("total", 2)):
-        metrics.watch("memory_bytes", "Memory", lambda value=value: value, kind=kind)
+    metrics.watch_each("memory_bytes", "Memory", "kind", {"free": lambda: 1, "total": lambda: 2})
     assert b'augserve_memory_bytes{kind="free"} 1.0' in metrics.text()
     assert b'augserve_memory_bytes{kind="total"} 2.0' in metrics.text()

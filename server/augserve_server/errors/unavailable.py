@@ -21,11 +21,6 @@ class Unavailable(ServiceError):
         super().__init__(detail, retry_after=self.retry_after_s, **members)
 
     @property
-    def cause(self) -> str:
-        """What it is counted under."""
-        return self.slug
-
-    @property
     def headers(self) -> dict[str, str]:
         return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
 
@@ -41,12 +36,6 @@ class QueueFull(Unavailable):
         """``limit`` says what is full: ``"1024 images"``, ``"512 megapixels"``."""
         full = f" ({limit})" if limit else ""
         super().__init__(f"the queue is full{full}; try again later", retry_after_s, limit=limit)
-
-    @property
-    def cause(self) -> str:
-        """Its slug, and the unit of what is full: ``queue-full-images``."""
-        limit: str = self.members.get("limit", "")
-        return f"{self.slug}-{limit.rpartition(' ')[2]}" if limit else self.slug
 
 
 class Draining(Unavailable):

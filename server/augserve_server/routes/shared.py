@@ -77,7 +77,7 @@ def count(service: Service, visit: Visit, results: Results, views: int) -> None:
     service.metrics.results(visit.pipeline, visit.results)
     for failure in failures[::views]:
         service.metrics.failure(failure.slug)
-    for cause in {failure.cause for failure in failures if isinstance(failure, Unavailable)}:
-        service.metrics.refusal(cause)
+    for cause in {failure.slug for failure in failures if isinstance(failure, Unavailable)}:
+        service.metrics.refused(cause, "")
     for stage, seconds in visit.timings.seconds.items():
         service.metrics.stage(stage, seconds)
