@@ -1,4 +1,4 @@
-"""Writes the files that are generated from the signatures and docstrings of the transforms, and from the settings.
+"""Writes what is generated from the transforms' signatures and docstrings, from the settings, and from the metrics.
 
 With ``--check`` it writes nothing; it fails, and names them, where some are stale.
 """
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from scripts.exports import exports
+from scripts.metrics_table import with_table
 
 from augserve_pipelines.reference import reference_page
 from augserve_pipelines.schema import pipeline_schema
@@ -23,7 +24,9 @@ EXPORTS = ROOT / "pipelines/augserve_pipelines/transforms/__init__.py"
 
 def generated() -> dict[Path, str]:
     """The text of every generated file."""
+    operating = ROOT / "docs/operating.md"
     return {
+        **({operating: with_table(operating.read_text())} if operating.exists() else {}),
         ROOT / "configs/pipeline.schema.json": json.dumps(pipeline_schema(), indent=2) + "\n",
         ROOT / "configs/server.yaml": settings_yaml(),
         ROOT / "docs/transforms.md": reference_page(),

@@ -61,6 +61,7 @@ class Transfer:
         self._slots = threading.BoundedSemaphore(IN_FLIGHT)
         self._budget = Budget(limits.device)
         self._idle = Idle(limits.idle_s, self._trim_when_idle)
+        self._abandoned = False
 
     def run(self, pipeline: Runs, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
         """The result of each image, in host memory.
@@ -85,10 +86,25 @@ class Transfer:
         if self.slabs.held:  # by results that somebody is slow to take
             self._idle.used()
 
+    def responds(self) -> bool:
+        """Whether the device still computes: after an illegal access or a failed assertion it never does again."""
+        try:
+            return float(torch.ones(1, device=self.device).add(1).item()) == 2.0
+        except torch.OutOfMemoryError:
+            return True
+        except RuntimeError:
+            return False
+
+    def abandon(self) -> None:
+        """The device has failed: ask nothing of it any more, not even to take memory back."""
+        self._abandoned = True
+        self._idle.cancel()
+
     def close(self) -> None:
         """Give back what is free; no batch may run any more."""
         self._idle.cancel()
-        self.trim()
+        if not self._abandoned:
+            self.trim()
 
     def _in_pieces(self, compute: Callable[[slice, list[Tensor]], Batch], images: Sequence[Tensor]) -> list[Tensor]:
         results: list[Tensor] = []
@@ -104,7 +120,8 @@ class Transfer:
                 self._streams.settle()  # what is still copied may be lent again from here on
                 raise
             finally:
-                self._idle.used()
+                if not self._abandoned:
+                    self._idle.used()
 
     def _through(self, compute: Callable[[list[Tensor]], Batch], packed: Packed) -> list[Tensor]:
         host = packed.written(self.slabs.lend(packed.layout.size))

@@ -132,4 +132,4 @@ def _all_failed(failures: Sequence[ServiceError], request_id: str, headers: Mapp
         "errors": [failure.problem(index=i).model_dump(exclude_none=True) for i, failure in enumerate(failures)],
     }
     problem = Problem.model_validate(document)
-    return Answer(problem.status, PROBLEM, [problem.to_json()], headers)
+    return Answer(problem.status, PROBLEM, [problem.to_json()], {**headers, **(first.headers if same else {})})

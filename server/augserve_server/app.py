@@ -26,6 +26,7 @@ from augserve_server.errors import (
     RouteNotFound,
     ServiceError,
 )
+from augserve_server.http_visits import Visits
 from augserve_server.logs import configure_logging
 from augserve_server.negotiation import media_types
 from augserve_server.openapi import DESCRIPTION, document, package_version
@@ -35,7 +36,7 @@ from augserve_server.routes.shared import REQUIREMENTS
 from augserve_server.service import Service
 from augserve_server.serving import Server
 from augserve_server.settings import Settings, shipped_configs
-from augserve_server.visits import Visits, visit_of
+from augserve_server.visits import visit_of
 
 __all__ = ["create_app", "serve"]
 
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _problem(request: Request, exc: Exception) -> Response:
     error, visit = _as_ours(request, exc), visit_of(request)
     visit.error = error.slug
-    request.app.state.service.metrics.failure(error.slug)
+    request.app.state.service.metrics.error(error)
     return Reply(error_answer(error, visit.id, request.url.path))
 
 

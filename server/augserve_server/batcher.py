@@ -11,12 +11,11 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Final, Protocol
 
-from torch import Tensor
-
-from augserve.wire import IMAGE_PART
-from augserve_server.decoding import Decoded, Later
+from augserve_server.decoding import Decoded, pixels_of, stopwatch_of
 from augserve_server.errors import ServiceError
 from augserve_server.metrics import Metrics
+from augserve_server.origins import Origin, origin, work_for
+from augserve_server.stopwatch import Stopwatch
 from augserve_server.work import Result, Work
 
 LEAST_OVERLAP: Final = 8
@@ -51,6 +50,24 @@ class Ran:
     close: Close
     queued_s: float
     run_s: float
+    began: float
+    """When its batch did, in seconds of perf_counter."""
+    decoding: Stopwatch | None
+    """How long its image took to be decoded, where that was in the batch; the views of an image share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """A batch that is done, as those see it who watch."""
+
+    pipeline: str
+    close: Close
+    size: int
+    pixels: int
+    began: float  # seconds of perf_counter
+    seconds: float
+    decode_s: float  # of all threads together
+    origins: Sequence[Origin]
 
 
 Outcome = asyncio.Future[Ran | ServiceError]
@@ -66,13 +83,12 @@ class _Sample:
     outcome: Outcome
     submitted: float  # seconds of perf_counter
 
+    origin: Origin
+
     @property
     def pixels(self) -> int:
         """What it costs: the pixels of its source image, or of all its frames."""
-        if isinstance(self.item, Later):
-            return self.item.image.pixels
-        image = self.item if isinstance(self.item, Tensor) else self.item[IMAGE_PART]
-        return image.numel() // image.shape[-3]
+        return pixels_of(self.item)
 
 
 class Runs(Protocol):
@@ -101,11 +117,13 @@ class Batcher:
         self._draining = False
         self._running = 0
         self._nearly_done = False  # the batch that began last
+        self._began: set[float] = set()  # of the batches that run
+        self.on_ran: Callable[[BatchRun], None] | None = None
 
     def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
         outcome: Outcome = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(work, _Queue(self._limits)).add(_Sample(item, seed, outcome, perf_counter()))
+        self._queues.setdefault(work, _Queue(self._limits)).add(_Sample(item, seed, outcome, perf_counter(), origin()))
         self._changed.set()
         return outcome
 
@@ -118,6 +136,11 @@ class Batcher:
                 queue.drop(outcome)
         if queue is not None and not queue:
             del self._queues[work]
+
+    @property
+    def running_s(self) -> float:
+        """How long the oldest batch that runs has been at it; 0 where none does. For any thread."""
+        return max((perf_counter() - began for began in tuple(self._began)), default=0.0)
 
     def drain(self) -> None:
         """Wait for nothing from now on: no more work is coming."""
@@ -163,13 +186,17 @@ class Batcher:
     async def _compute(self, work: Work, samples: Sequence[_Sample], close: Close) -> None:
         self._metrics.batch(work.name, len(samples), close)
         began = perf_counter()
+        self._began.add(began)
+        work_for([sample.origin for sample in samples])
         items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
         try:
             results = await self._executor.run(work, items, seeds, self._end_nears)
         finally:
             self._running -= 1
+            self._began.discard(began)
             self._changed.set()
         run_s = perf_counter() - began
+        self._watch(work, samples, close, began, run_s)
         self._metrics.ran(work.name, len(samples), run_s)
         for sample, result in zip(samples, results, strict=True):
             if sample.outcome.done():
@@ -178,7 +205,18 @@ class Batcher:
                 sample.outcome.set_result(result)
             else:
                 queued_s = began - sample.submitted
-                sample.outcome.set_result(Ran(result, len(samples), close, queued_s, run_s))
+                sample.outcome.set_result(
+                    Ran(result, len(samples), close, queued_s, run_s, began, stopwatch_of(sample.item))
+                )
+
+    def _watch(self, work: Work, samples: Sequence[_Sample], close: Close, began: float, run_s: float) -> None:
+        pixels = sum(sample.pixels for sample in samples)
+        self._metrics.batch_ran(work.name, pixels, run_s)
+        if self.on_ran is not None:
+            watches = {id(watch): watch for sample in samples if (watch := stopwatch_of(sample.item))}
+            decode_s = sum(watch.seconds for watch in watches.values())
+            origins = [sample.origin for sample in samples]
+            self.on_ran(BatchRun(work.name, close, len(samples), pixels, began, run_s, decode_s, origins))
 
 
 class _Queue:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
+from augserve.wire import IMAGE_PART
 from augserve_pipelines import DecodeRule, InputRule
 from augserve_pipelines.scaled import scaled_side
 from augserve_server.codecs import EXACT, Header, Way, decode, most_factor
 from augserve_server.errors import InternalError, ServiceError
 from augserve_server.inspection import EncodedSample, Leaves
 from augserve_server.metrics import Metrics
+from augserve_server.origins import Origin, origin
 from augserve_server.pixels import mirrors
 from augserve_server.pools import Pool
 from augserve_server.replays import EncodedReplay
+from augserve_server.stopwatch import Stopwatch
 from augserve_server.uploads import RawImage
 from augserve_server.work import Augmented
 
@@ -38,6 +41,11 @@ class Encoded:
 
     data: bytes
     header: Header
+
+    @property
+    def format(self) -> str:
+        """The name of its format."""
+        return self.header.format
 
     @property
     def size(self) -> tuple[int, int]:
@@ -106,6 +114,9 @@ class Later:
     metrics: Metrics
     wanted: Wanted
     way: Way = EXACT
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    """How long decoding has taken, at whatever size."""
+    origin: Origin = field(default_factory=origin)
 
     @property
     def most_factor(self) -> int:
@@ -129,11 +140,12 @@ class Later:
             raise Unwanted
         self.metrics.decoded()
         try:
-            return self.image.decode(self.rule, self.wanted, self.way)
+            with self.metrics.decoding(self.image.format), self.watch.running():
+                return self.image.decode(self.rule, self.wanted, self.way)
         except ServiceError:
             raise
         except Exception as exc:  # a decoder may fail in any way on hostile bytes: only this image
-            logger.error("decoding failed", exc_info=exc)
+            logger.error("decoding failed", exc_info=exc, extra={"about": {"request": self.origin.request_id}})
             raise InternalError from None
 
 
@@ -143,6 +155,19 @@ class Unwanted(Exception):
 
 Decoded: TypeAlias = Tensor | Leaves | Later
 """An image alone, decoded or not; or a sample of several parts."""
+
+
+def pixels_of(item: Decoded) -> int:
+    """What an item costs: the pixels of its source image, or of all its frames."""
+    if isinstance(item, Later):
+        return item.image.pixels
+    image = item if isinstance(item, Tensor) else item[IMAGE_PART]
+    return image.numel() // image.shape[-3]
+
+
+def stopwatch_of(item: Decoded) -> Stopwatch | None:
+    """How long an item took to be decoded, where that happens in its batch."""
+    return item.watch if isinstance(item, Later) else None
 
 
 class Decoder:
@@ -157,7 +182,8 @@ class Decoder:
 
         def decode_one(image: Encoded | EncodedSample, wanted: Wanted) -> Decoded:
             self._metrics.decoded(image.frames)
-            decoded = image.decode(rule, wanted)
+            with self._metrics.decoding(image.format):
+                decoded = image.decode(rule, wanted)
             if not wanted():
                 self._metrics.wasted("decode", image.pixels)
             return decoded
@@ -174,7 +200,7 @@ class Decoder:
 
         def replay_one(replay: EncodedReplay, wanted: Wanted) -> Augmented:
             self._metrics.decoded(replay.sample.frames)
-            return replay.run(rule, wanted)
+            return replay.run(rule, wanted)  # which decodes; there is no telling how much of it that is
 
         return await self.each(replay_one, replays)
 
@@ -185,6 +211,10 @@ class Decoder:
             return await self._pool.map(job.run, items, PIECE)
         finally:
             job.abandoned = True
+
+    def refused(self, error: ServiceError) -> None:
+        """An image is not even decoded, for its header is bad."""
+        self._metrics.decode_error(error.slug, error.members.get("format", "unknown"))
 
     def close(self) -> None:
         """End the threads."""

@@ -133,6 +133,7 @@ class Engine:
             limits.check(raw_header(upload))
             return Ready(upload)
         except ServiceError as exc:
+            self._decoder.refused(exc)
             return exc.alone()
 
     def _admit(self, order: Order, items: Iterable[Item | ServiceError], ticket: Ticket) -> None:

@@ -37,6 +37,13 @@ class EncodedSample:
     canvas: Size | None = None
 
     @property
+    def format(self) -> str:
+        """The name of its image's format; "clip" of frames, "none" where there are no pixels."""
+        if self.source is None:
+            return "none"
+        return self.source.header.format if isinstance(self.source, Picture) else "clip"
+
+    @property
     def pixels(self) -> int:
         """What decoding gives: of the image, or of all frames, and of masks."""
         return (self.source.pixels if self.source else 0) + self.targets.mask_pixels

@@ -7,7 +7,11 @@ import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from augserve_server.origins import origin
 from augserve_server.settings import Settings
+
+CHATTY: Final = ("uvicorn", "watchfiles", "PIL", "opentelemetry", "urllib3")
+"""Of these only warnings are logged: their other lines have queries, and headers, in them."""
 
 # Control characters of both kinds, and the separators that some readers take for line ends.
 _CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
@@ -18,11 +22,13 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname} {record.name} {_message(record)}"
+        request = _about(record).get("request")
+        line = f"{line} request={request}" if request else line
         return line if not record.exc_info else f"{line}\n{self.formatException(record.exc_info)}"
 
 
 class Json(logging.Formatter):
-    """One JSON object a line; a request's line has its members."""
+    """One JSON object a line; a request's line has its members, and others the request that they are about."""
 
     def format(self, record: logging.LogRecord) -> str:
         members: dict[str, Any] = {
@@ -30,7 +36,7 @@ class Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message(record),
-            **getattr(record, "about", {}),
+            **_about(record),
         }
         if record.exc_info:
             members["exception"] = self.formatException(record.exc_info)
@@ -42,9 +48,17 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Json() if settings.log_format == "json" else Text())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn", "watchfiles", "PIL"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each malformed form: clients' doing
+
+
+def _about(record: logging.LogRecord) -> dict[str, Any]:
+    """What is known of a line beside its text: members that it was given, else the request in whose task it is."""
+    if (given := getattr(record, "about", None)) is not None:
+        return dict(given)
+    request = origin().request_id
+    return {"request": request} if request else {}
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from augserve_server.errors import ImageError, InternalError, QueueFull, ServiceError, Unavailable
 from augserve_server.statistics import Statistics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -15,29 +19,66 @@ MEGA: Final = 1e6
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A metric as it is exposed: its whole name, its type, the names of its labels, and what it says."""
+
+    name: str
+    kind: str
+    labels: Sequence[str]
+    about: str
 
 
 class Metrics:
-    """Every metric of one app. Labels take known values only: pipelines that exist, slugs, stages."""
+    """Every metric of one app. Labels take known values only: pipelines that exist, slugs, stages, formats."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.statistics = Statistics()
+        self.definitions: list[Definition] = []
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
+        self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
+        self._received = self._counter("request_body_bytes", "Bytes of bodies received")
+        self._sent = self._counter("response_body_bytes", "Bytes of bodies sent")
         self._results = self._counter("results", "Results computed and sent", "pipeline")
         self._failures = self._counter("failures", "Images and requests that failed", "error")
+        self._refusals = self._counter("refusals", "Requests refused that another time would do", "cause", "priority")
         self._decoded = self._counter("decoded_images", "Images and frames of clips whose pixels were decoded")
+        self._decode = self._histogram(
+            "decode_seconds", "Decoding of one image or clip, by one thread", _SECONDS, "format"
+        )
+        self._decode_errors = self._counter("decode_errors", "Images and clips that do not decode", "error", "format")
         self._wasted = self._counter("wasted_megapixels", "Megapixels worked on for nobody", "stage")
         self._batches = self._counter("batches", "Batches run", "pipeline", "close")
         self._batch_size = self._histogram("batch_size", "Samples in a batch", _SIZES, "pipeline")
-        self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
+        self._batch_megapixels = self._histogram(
+            "batch_megapixels", "Megapixels of source images in a batch", _MEGAPIXELS, "pipeline"
+        )
+        self._batch_seconds = self._histogram(
+            "batch_seconds", "Batches on the device, with the decoding that happens there", _SECONDS, "pipeline"
+        )
+        self._device_oom = self._counter("device_oom", "Batches, and parts of them, that the device had no memory for")
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
+        ProcessCollector(registry=self.registry)
 
     def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read."""
-        Gauge(f"augserve_{name}", about, registry=self.registry).set_function(value)
+        self._gauge(name, about).set_function(value)
+
+    def watch_each(self, name: str, about: str, label: str, values: Mapping[str, Callable[[], float]]) -> None:
+        """Such a gauge for each value of a label; for none, where there is nothing of the kind here."""
+        gauge = self._gauge(name, about, label)
+        for of, value in values.items():
+            gauge.labels(of).set_function(value)
+
+    def tell(self, name: str, about: str, **labels: str) -> None:
+        """A gauge that is always 1, for what its labels say."""
+        self._gauge(name, about, *labels).labels(**labels).set(1)
 
     def request(self, pipeline: str, status: int, seconds: float) -> None:
         """A request was answered; ``pipeline`` is empty where it named none that exists."""
@@ -45,17 +86,57 @@ class Metrics:
         if pipeline:
             self._request_seconds.labels(pipeline).observe(seconds)
 
+    def traffic(self, received: int, sent: int) -> None:
+        """Bytes of the bodies of a request and of its answer."""
+        self._received.inc(received)
+        self._sent.inc(sent)
+
     def results(self, pipeline: str, count: int) -> None:
         """Results were computed for a request."""
         self._results.labels(pipeline).inc(count)
+
+    def error(self, error: ServiceError) -> None:
+        """A whole request was answered with this."""
+        self.failure(error.slug)
+        if isinstance(error, Unavailable) and not isinstance(error, QueueFull):  # which is counted where it is decided
+            self.refused(error.slug, "")
 
     def failure(self, slug: str) -> None:
         """An image, or a whole request, failed."""
         self._failures.labels(slug).inc()
 
+    def refused(self, cause: str, priority: str) -> None:
+        """A request of a class was refused that another time, or another server, would have answered."""
+        self._refusals.labels(cause, priority).inc()
+
     def decoded(self, count: int = 1) -> None:
         """The pixels of an image were decoded, or of so many frames of a clip."""
         self._decoded.inc(count)
+
+    @contextmanager
+    def decoding(self, format: str) -> Iterator[None]:
+        """An image, or a clip, of a format is decoded; its errors are counted, and not caught."""
+        began = perf_counter()
+        try:
+            yield
+        except ImageError as exc:
+            self.decode_error(exc.slug, format)
+            raise
+        except ServiceError:  # nobody wants it any more
+            raise
+        except Exception:
+            self.decode_error(InternalError.slug, format)
+            raise
+        finally:
+            self.decode_took(format, perf_counter() - began)
+
+    def decode_took(self, format: str, seconds: float) -> None:
+        """An image, or a clip, of a format was decoded in so many seconds of one thread, or of the device."""
+        self._decode.labels(format).observe(seconds)
+
+    def decode_error(self, slug: str, format: str) -> None:
+        """An image or a clip cannot be decoded; ``format`` is "unknown" where its first bytes say none."""
+        self._decode_errors.labels(slug, format).inc()
 
     def wasted(self, stage: str, pixels: int) -> None:
         """An image went through a stage though nobody wanted it any more."""
@@ -70,9 +151,18 @@ class Metrics:
         """A batch came back from the device."""
         self.statistics.batch(pipeline, size, seconds)
 
+    def batch_ran(self, pipeline: str, pixels: int, seconds: float) -> None:
+        """A batch of so many pixels of source images came back from the device."""
+        self._batch_megapixels.labels(pipeline).observe(pixels / MEGA)
+        self._batch_seconds.labels(pipeline).observe(seconds)
+
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent time in one of :data:`STAGES`."""
         self._reads[stage].observe(seconds)
+
+    def out_of_memory(self) -> None:
+        """A batch found too little memory on the device, and was split."""
+        self._device_oom.inc()
 
     def reload(self, outcome: str) -> None:
         """A pipeline file was read: ``good``, ``bad`` or ``removed``."""
@@ -83,7 +173,16 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        self._define(f"{name}_total", "counter", labels, about)
         return Counter(f"augserve_{name}", about, labels, registry=self.registry)
 
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        self._define(name, "gauge", labels, about)
+        return Gauge(f"augserve_{name}", about, labels, registry=self.registry)
+
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        self._define(name, "histogram", labels, about)
         return Histogram(f"augserve_{name}", about, labels, buckets=buckets, registry=self.registry)
+
+    def _define(self, name: str, kind: str, labels: Sequence[str], about: str) -> None:
+        self.definitions.append(Definition(f"augserve_{name}", kind, labels, about))

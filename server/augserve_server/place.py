@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from augserve_pipelines.deferred import Deferred
 from augserve_pipelines.executor import load
 from augserve_pipelines.transfer import Transfer
 from augserve_server.decoding import Later, Unwanted
-from augserve_server.errors import ImageCorrupt
+from augserve_server.errors import ImageCorrupt, ServiceError
 from augserve_server.nvimage import DeviceDecoder, has_nvimagecodec, takes
 
 
@@ -26,6 +27,25 @@ class Place:
         self._decodes = transfer is not None and has_nvimagecodec()
         self._decoder: DeviceDecoder | None = None
         self._making = threading.Lock()
+
+    @property
+    def direct(self) -> bool:
+        """Whether batches run where their images lie, with no way to a device and back."""
+        return self._transfer is None and self.device.type == "cpu"
+
+    def responds(self) -> bool:
+        """Whether the device computes at all."""
+        return self._transfer is None or self._transfer.responds()
+
+    def make_room(self) -> None:
+        """Give back the device memory that nothing uses."""
+        if self._transfer is not None:
+            self._transfer.trim()
+
+    def abandon(self) -> None:
+        """Leave a device that has failed as it is: nothing can be given back to it."""
+        if self._transfer is not None:
+            self._transfer.abandon()
 
     def run(self, pipeline: Pipeline, images: Sequence[Tensor], seeds: Sequence[int]) -> Sequence[Tensor]:
         """The results for images [C, H, W], in host memory. Raises InvalidInput where one cannot be run."""
@@ -41,7 +61,9 @@ class Place:
         if wanted:
             for one in wanted:
                 one.metrics.decoded()
+            began = perf_counter()
             decoded = self._device_decoder().decode([one.image for one in wanted], pipeline.input, pipeline.decode)
+            _share(perf_counter() - began, wanted)
             found |= {id(one): _as_announced(one, result) for one, result in zip(wanted, decoded, strict=True)}
         left = iter(load([one for one in images if id(one) not in mine]))
         return [found[id(one)] if id(one) in mine else next(left) for one in images]
@@ -62,7 +84,16 @@ def _goes_there(pipeline: Pipeline, image: Deferred) -> bool:
     return isinstance(image, Later) and takes(image.image, pipeline.decode)
 
 
+def _share(seconds: float, images: Sequence[Later]) -> None:
+    """Count what images took that were decoded together, to each the same."""
+    for image in images:
+        image.watch.seconds += seconds / len(images)
+        image.metrics.decode_took(image.image.format, seconds / len(images))
+
+
 def _as_announced(image: Later, result: Tensor | Exception) -> Tensor | Exception:
     if isinstance(result, Tensor) and tuple(result.shape) != image.shape:
-        return ImageCorrupt(image.image.header.format, "it has another size than its header says")
+        result = ImageCorrupt(image.image.format, "it has another size than its header says")
+    if isinstance(result, ServiceError):
+        image.metrics.decode_error(result.slug, image.image.format)
     return result

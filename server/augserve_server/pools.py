@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import TypeVar
 
@@ -24,7 +25,8 @@ class Pool:
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """The result of ``work``, called in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        within: Callable[..., Result] = copy_context().run  # log lines of the thread name the request
+        return await asyncio.get_running_loop().run_in_executor(self._threads, within, work)
 
     async def map(
         self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], size: int

@@ -14,6 +14,7 @@ from augserve_server.batcher import Batcher, BatchLimits
 from augserve_server.catalog import Catalog
 from augserve_server.codecs import ImageLimits
 from augserve_server.decoding import Decoder
+from augserve_server.device_gauges import watch_device
 from augserve_server.engine import Engine, Limits
 from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
@@ -23,6 +24,7 @@ from augserve_server.oip.shared_memory import RegionLimits, Regions
 from augserve_server.results import Encoder
 from augserve_server.settings import MIB, Settings, pipelines_folder
 from augserve_server.targets import TargetLimits
+from augserve_server.watched import load_telemetry
 
 HIGH_WATER: Final = 0.9
 """Above this share of any queue's limit, the service is not ready for more."""
@@ -36,8 +38,9 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.telemetry = load_telemetry(settings.otlp_endpoint)
         self.admission = Admission(_queue_limit(settings))
-        self.executor = _executor(settings)
+        self.executor = _executor(settings, self.metrics)
         self.catalog = Catalog(
             pipelines_folder(settings), self.executor.warm_up, self.metrics.reload, settings.max_stage_pixels
         )
@@ -46,6 +49,8 @@ class Service:
         self.encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
         self._batcher = Batcher(self.executor, limits.batch, self.metrics)
+        if self.telemetry is not None:
+            self._batcher.on_ran = self.telemetry.batch
         self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits)
         self.regions = _regions(settings)
         self.draining = False
@@ -54,6 +59,7 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._watch_queues()
+        watch_device(self.metrics, self.executor)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -71,12 +77,16 @@ class Service:
                 part.close()
             if self.regions is not None:
                 self.regions.close()
+            if self.telemetry is not None:
+                await asyncio.to_thread(self.telemetry.close)
 
     def enter(self) -> None:
-        """A request for work has come. Raises Draining or QueueFull where it is not to be read at all."""
+        """A request for work has come. Raises Draining, DeviceFailed or QueueFull where it is not to be read at all."""
         if self.draining:
             raise Draining
+        self.executor.check()
         if self._in_flight > self.settings.max_requests:
+            self.metrics.refused("requests", "")
             raise QueueFull(1, f"{self.settings.max_requests} requests")
 
     def began(self) -> None:
@@ -99,13 +109,20 @@ class Service:
     def broken(self) -> list[str]:
         """Why the process should be restarted; empty while it is alive."""
         batcher = self._tasks.get("batcher")
-        return ["the batcher has stopped"] if batcher is not None and batcher.done() else []
+        reasons = ["the batcher has stopped"] if batcher is not None and batcher.done() else []
+        if self.executor.failed and self.settings.failover == "none":
+            reasons.append(f"device {self.executor.device} has failed")
+        return reasons
 
     def unready(self) -> list[str]:
         """Why the service should be given no work now; empty while it is ready."""
         reasons = self.broken()
+        if self.executor.failed and self.settings.failover == "cpu":
+            reasons.append(f"device {self.executor.device} has failed: its work goes on on the CPU")
         if self.draining:
             reasons.append("draining")
+        if (running_s := self._batcher.running_s) > self.settings.deadline_ms / 1000:
+            reasons.append(f"a batch has run for {running_s:.0f} seconds: the device may hang")
         if not list(self.catalog):
             reasons.append("no pipelines")
         if self.admission.share >= HIGH_WATER:
@@ -125,6 +142,8 @@ class Service:
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
         self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
+        self.metrics.watch("batch_age_seconds", "How long the oldest batch has run", lambda: self._batcher.running_s)
+        self.metrics.watch("ready", "1 while /readyz is 200, else 0", lambda: not self.unready())
         self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
         self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
 
@@ -134,13 +153,14 @@ def _report(task: asyncio.Task[None]) -> None:
         logger.critical("%s has stopped", task.get_name(), exc_info=exc)
 
 
-def _executor(settings: Settings) -> Executor:
+def _executor(settings: Settings, metrics: Metrics) -> Executor:
     try:
         device = choose_device(settings.device)
     except ValueError as exc:
         raise InvalidSettings([f"device: {exc}"]) from exc
     limits = TransferLimits(int(settings.pinned_megabytes * MIB), int(settings.device_megabytes * MIB))
-    return Executor(device, Transfer(device, limits) if device.type == "cuda" else None)
+    transfer = Transfer(device, limits) if device.type == "cuda" else None
+    return Executor(device, transfer, metrics, settings.failover)
 
 
 def _regions(settings: Settings) -> Regions | None:

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """TCP port for the Open Inference Protocol over gRPC; 0 takes any free one; absent: no gRPC."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """Where pipelines run: cpu, cuda:N, or auto (CUDA where there is one, else the CPU)."""
+    failover: Literal["none", "cpu"] = "none"
+    """Where work goes on when a CUDA device fails: cpu (same results), or none (503, and /healthz wants a restart)."""
     pipelines: Path | None = None
     """Folder of pipelines, one YAML file each; absent: those that ship with augserve."""
     reload: bool = True
@@ -135,6 +137,8 @@ class Settings(BaseSettings):
     """Least severe messages that are logged; each request is one line at info."""
     log_format: Literal["text", "json"] = "text"
     """Log lines for people (text) or machines (json)."""
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """OTLP/HTTP collector that gets traces: http://localhost:4318; absent: none. Needs augserve[telemetry]."""
 
     @classmethod
     def settings_customise_sources(

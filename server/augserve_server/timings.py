@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 
 from augserve_server.batcher import Ran
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time in one stage: when it began, in seconds of perf_counter, and how long it was."""
+
+    stage: str
+    began: float
+    seconds: float
 
 
 class Timings:
@@ -15,7 +25,11 @@ class Timings:
     def __init__(self) -> None:
         self.stage = "read"
         self.seconds: dict[str, float] = {}
-        self._batch = ""
+        self.stretches: list[Stretch] = []
+        self.batch_size = 0
+        self.batch_close = ""
+        self.decoding = 0.0
+        """Seconds of threads for the images that were decoded in their batches."""
 
     @contextmanager
     def at(self, stage: str) -> Iterator[None]:
@@ -25,17 +39,43 @@ class Timings:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - began
+            self.add(Stretch(stage, began, perf_counter() - began))
+
+    def add(self, stretch: Stretch) -> None:
+        """The request was in a stage for a while."""
+        self.seconds[stretch.stage] = self.seconds.get(stretch.stage, 0.0) + stretch.seconds
+        self.stretches.append(stretch)
 
     def ran(self, samples: Iterable[Ran]) -> None:
         """Split the time at ``run`` as the slowest sample spent it: waiting for its batch, and in it."""
-        last = max(samples, key=lambda ran: ran.queued_s + ran.run_s, default=None)
-        if last is not None:
-            self.seconds |= {"queue": last.queued_s, "run": last.run_s}
-            self._batch = f"{last.batch_size} {last.close}"
+        done = list(samples)
+        last = max(done, key=lambda ran: ran.queued_s + ran.run_s, default=None)
+        if last is None:
+            return
+        self.batch_size, self.batch_close = last.batch_size, last.close.value
+        self.decoding = sum({id(one.decoding): one.decoding.seconds for one in done if one.decoding}.values())
+        self.seconds |= {"queue": last.queued_s, "run": last.run_s}
+        self.stretches = [one for one in self.stretches if one.stage != "run"]
+        self.stretches.append(Stretch("queue", last.began - last.queued_s, last.queued_s))
+        self.stretches.append(Stretch("run", last.began, last.run_s))
+
+    @property
+    def batch_attributes(self) -> dict[str, str | int | float]:
+        """Of the batch that the request came out of last, and of the decoding in it, for a span."""
+        if not self.batch_size:
+            return {}
+        return {
+            "augserve.batch.size": self.batch_size,
+            "augserve.batch.close": self.batch_close,
+            "augserve.decode_seconds": round(self.decoding, 6),
+        }
 
     def header(self) -> str:
-        """Server-Timing: ``decode;dur=1.25, ..., batch;desc="32 idle"``, durations in milliseconds."""
-        stages = [f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in self.seconds.items()]
-        batch = [f'batch;desc="{self._batch}"'] if self._batch else []
+        """Server-Timing: ``decode;dur=1.25, ..., batch;desc="32 idle"``, durations in milliseconds.
+
+        ``run-decode`` is what decoding within ``run`` took of all threads together, for the images of this request.
+        """
+        seconds = self.seconds | ({"run-decode": self.decoding} if self.decoding else {})
+        stages = [f"{stage};dur={duration * 1000:.2f}" for stage, duration in seconds.items()]
+        batch = [f'batch;desc="{self.batch_size} {self.batch_close}"'] if self.batch_size else []
         return ", ".join(stages + batch)

@@ -70,7 +70,7 @@ class OverImages:
         if len(tensors) == len(items):
             return [*place.run(self.pipeline, tensors, seeds)]
         images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
-        if place.device.type == "cpu":
+        if place.direct:
             return self.pipeline.decode_and_run(images, seeds, nearly_done)
         found = place.load(self.pipeline, images)
         nearly_done()  # the processor is free to decode the next ones

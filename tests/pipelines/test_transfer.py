@@ -215,3 +215,17 @@ def test_an_idle_transfer_gives_its_memory_back() -> None:
     del results
     assert freed.wait(10)
     assert not transfer.slabs.held
+
+
+def test_a_device_is_asked_whether_it_computes() -> None:
+    assert Transfer(CPU).responds()
+    assert not Transfer(torch.device("meta")).responds()  # which computes nothing
+
+
+def test_memory_of_a_device_that_was_abandoned_is_left_alone() -> None:
+    transfer = Transfer(CPU)
+    transfer.run(Pipeline([T.Identity()]), make_images(2), [0, 1])
+    held = transfer.slabs.held
+    transfer.abandon()
+    transfer.close()
+    assert transfer.slabs.held == held > 0

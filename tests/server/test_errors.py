@@ -82,6 +82,8 @@ EXAMPLES: list[tuple[ServiceError, int, str, str]] = [
     (errors.RecordInvalid("has no matrix"), 422, "record-invalid", "the record has no matrix"),
     (errors.QueueFull(2.2, "1024 images"), 429, "queue-full", "the queue is full (1024 images)"),
     (errors.Draining(), 503, "draining", "shutting down"),
+    (errors.DeviceFailed("cuda:0"), 503, "device-failed", "device cuda:0 has failed; another server may answer"),
+    (errors.DeviceMemoryFull("cuda:0", 48.04), 503, "device-memory-full", "this sample of 48.0 megapixels alone"),
     (errors.DeadlineExceeded(250, "decode"), 504, "deadline-exceeded", "within 250 ms (in decode)"),
     (errors.ClientGone(), 499, "client-gone", "closed the connection"),
     (errors.InternalError(), 500, "internal", "under this request id"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from augserve.wire import REQUEST_ID_HEADER
 from augserve_pipelines import Pipeline
 from augserve_server.app import create_app
 from augserve_server.errors import InvalidSettings, NoPipelines
-from augserve_server.logs import Json, Text
+from augserve_server.logs import CHATTY, Json, Text
+from augserve_server.origins import Origin, answer_for
 from augserve_server.settings import Settings, shipped_configs
 from factories import make_file
-from serving import Live, run_server, until
+from serving import Live, busy_device, run_server, until
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,15 @@ def test_a_server_whose_batcher_has_died_is_neither(caplog: pytest.LogCaptureFix
         alive, ready = httpx.get(f"{live.url}/healthz"), httpx.get(f"{live.url}/readyz")
     assert (alive.status_code, alive.json()["reasons"]) == (503, ["the batcher has stopped"])
     assert ready.status_code == 503
+
+
+def test_a_server_whose_device_hangs_is_not_ready() -> None:
+    with run_server(deadline_ms=50) as live, busy_device(live):
+        until(lambda: httpx.get(f"{live.url}/readyz").status_code == 503)
+        (reason,) = httpx.get(f"{live.url}/readyz").json()["reasons"]
+        assert httpx.get(f"{live.url}/healthz").status_code == 200
+        assert (live.metric("ready"), live.metric("batch_age_seconds") > 0.05) == (0, True)
+    assert reason.startswith("a batch has run for 0 seconds: the device may hang")
 
 
 def test_a_server_without_pipelines_is_not_ready(tmp_path: Path) -> None:
@@ -135,6 +146,35 @@ def test_each_request_is_one_log_line_in_which_nothing_is_forged(
     about = {"id": "good", "method": "POST", "status": 200, "pipeline": "thumbnail", "results": 2, "failed": 0}
     assert line.items() >= {"level": "info", "logger": "augserve.access", **about}.items()
     assert line["ms"] > 0
+
+
+def test_log_lines_hold_no_token_no_query_and_no_body(live: Live, caplog: pytest.LogCaptureFixture) -> None:
+    secrets = {"Authorization": "Bearer t0ken-in-a-header", "Cookie": "session=c00kie"}
+    bodies = [b"b0dy-of-nothing", make_file()[:3000] + b"b0dy-at-the-end", make_file("PNG")]
+    with caplog.at_level(logging.DEBUG), httpx.Client(base_url=live.url, headers=secrets) as client:
+        for body in bodies:
+            client.post("/v1/augment/thumbnail?seed=3&tok=t0ken-in-a-query", content=body)
+            client.post("/v1/augment/thumbnail?seed=31337", content=body)
+            client.post("/v1/augment/thumbnail", files={"image": ("alice.jpg", body)})
+        until(lambda: sum(record.name == "augserve.access" for record in caplog.records) == 9)
+    others = ("httpx", "httpcore", *CHATTY)  # those of this test's client, and those that a server keeps quiet
+    ours = [record for record in caplog.records if not record.name.startswith(others)]
+    text = "".join(Json().format(record) + Text().format(record) for record in ours)
+    for secret in ("t0ken", "c00kie", "b0dy", "31337", "alice"):
+        assert secret not in text
+
+
+def test_lines_about_a_request_name_it() -> None:
+    record = logging.LogRecord("a", logging.ERROR, "", 0, "decoding failed", None, None)
+
+    def lines() -> tuple[str, str]:
+        answer_for(Origin("mine"))
+        return Text().format(record), Json().format(record)
+
+    text, line = copy_context().run(lines)
+    assert text.endswith("decoding failed request=mine")
+    assert json.loads(line)["request"] == "mine"
+    assert "request" not in json.loads(Json().format(record))
 
 
 def test_log_lines_escape_what_they_quote() -> None:

@@ -17,6 +17,7 @@ ServiceError                a client is told of it: a problem document
 │   └── RecordInvalid
 ├── Unavailable             the request was fine; another time, or another server
 │   ├── QueueFull, Draining
+│   ├── DeviceFailed, DeviceMemoryFull
 │   └── DeadlineExceeded
 ├── SharedMemoryError       a region of shared memory cannot be registered or used so
 ├── RegionNotFound, SharedMemoryForbidden, SharedMemoryOff
@@ -79,7 +80,14 @@ from augserve_server.errors.shared_memory import (
     SharedMemoryForbidden,
     SharedMemoryOff,
 )
-from augserve_server.errors.unavailable import DeadlineExceeded, Draining, QueueFull, Unavailable
+from augserve_server.errors.unavailable import (
+    DeadlineExceeded,
+    DeviceFailed,
+    DeviceMemoryFull,
+    Draining,
+    QueueFull,
+    Unavailable,
+)
 
 __all__ = [
     "BodyMalformed",
@@ -90,6 +98,8 @@ __all__ = [
     "ClipTooLarge",
     "ControlOff",
     "DeadlineExceeded",
+    "DeviceFailed",
+    "DeviceMemoryFull",
     "Draining",
     "EmptyBody",
     "EncodingNotSupported",

@@ -48,6 +48,32 @@ class Draining(Unavailable):
         super().__init__("the server is shutting down; another may answer", retry_after_s)
 
 
+class DeviceFailed(Unavailable):
+    """The device computes no more until the process is restarted; another replica's may."""
+
+    slug = "device-failed"
+    title = "Device failed"
+
+    def __init__(self, device: str, retry_after_s: float = 1) -> None:
+        super().__init__(f"device {device} has failed; another server may answer", retry_after_s)
+
+
+class DeviceMemoryFull(Unavailable):
+    """A sample found too little memory on the device, though nothing else was in its batch."""
+
+    slug = "device-memory-full"
+    title = "Device memory full"
+
+    def __init__(self, device: str, megapixels: float, retry_after_s: float = 1) -> None:
+        """``megapixels`` are those of the sample."""
+        super().__init__(
+            f"device {device} has too little memory now for this sample of {megapixels:.1f} megapixels alone; "
+            "send a smaller one, or try again later",
+            retry_after_s,
+            value=round(megapixels, 1),
+        )
+
+
 class DeadlineExceeded(Unavailable):
     """The answer was not ready in time, and the work was given up."""
 

@@ -52,9 +52,10 @@ class Call:
         self._settings = settings
         self._arrivals = arrivals
 
-    def header(self, name: str) -> str:
-        """The first value of the metadata's ``name``; nothing without one."""
-        return next((value for key, value in self.metadata if key == name and isinstance(value, str)), "")
+    @property
+    def headers(self) -> dict[str, str]:
+        """The metadata that is text, the first value of each name."""
+        return {key: value for key, value in reversed(self.metadata) if isinstance(value, str)}
 
     @property
     def remaining_ms(self) -> int | None:
@@ -101,7 +102,7 @@ class RpcVisit(Visit):
     """One request over gRPC."""
 
     def __init__(self, call: Call, ticket: Ticket) -> None:
-        super().__init__("RPC", call.path, call.header("x-request-id"), call.client, ticket)
+        super().__init__("RPC", call.path, call.headers, call.client, ticket)
         self.limit_ms = call.remaining_ms
         self.called = ""
         """What the request calls itself, once it is read."""
@@ -109,7 +110,12 @@ class RpcVisit(Visit):
 
     def hold(self, message: bytes) -> None:
         """A message is here. Raises QueueFull or TooMuchWork where it does not fit."""
+        self.received += len(message)
         self.ticket.take(Load(bytes=len(message)))
+
+    @property
+    def span_attributes(self) -> dict[str, str | int]:
+        return {"rpc.system": "grpc", "rpc.method": self.path, "http.response.status_code": self.status}
 
     @property
     def why_cancelled(self) -> ServiceError:

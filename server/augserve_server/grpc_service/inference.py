@@ -9,7 +9,7 @@ from augserve_server.errors import QueueFull
 from augserve_server.grpc_service.calls import Call, RpcVisit
 from augserve_server.grpc_service.streams import Stream
 from augserve_server.grpc_service.tensors import write_response
-from augserve_server.oip.inference import Inference
+from augserve_server.oip.shared_tensors import Infers
 from augserve_server.routes.shared import within
 from augserve_server.service import Service
 
@@ -20,7 +20,7 @@ MAX_STREAMS: Final = 256
 class Inferring:
     """What the two methods do."""
 
-    def __init__(self, service: Service, inference: Inference) -> None:
+    def __init__(self, service: Service, inference: Infers) -> None:
         self._service = service
         self._inference = inference
         self._streams = 0

@@ -8,27 +8,29 @@ from typing import Any, Final, TypeAlias
 
 from google.protobuf.json_format import ParseDict
 
-from augserve_server.errors import NotSupported, PipelineNotFound, VersionNotFound
+from augserve_server.errors import PipelineNotFound, VersionNotFound
 from augserve_server.grpc_service.calls import RpcVisit
 from augserve_server.grpc_service.inference import Inferring
 from augserve_server.grpc_service.messages import messages, parsed
 from augserve_server.grpc_service.rpcs import Method, Streaming, Unary
+from augserve_server.grpc_service.shared_memory import Asked, Document, SharedMemory
 from augserve_server.grpc_service.tensors import read_infer
 from augserve_server.oip import controls, repository
-from augserve_server.oip.inference import Inference, find
+from augserve_server.oip.inference import find
 from augserve_server.oip.metadata import config_document, metadata_document, server_document
+from augserve_server.oip.shared_tensors import inference_of
 from augserve_server.oip.statistics import statistics_document
 from augserve_server.service import Service
+from augserve_server.visits import Visit
 
 SERVICE: Final = "inference.GRPCInferenceService"
 
-Document: TypeAlias = dict[str, Any]
 Describe: TypeAlias = Callable[[Any], Awaitable[Document]]
 
 
 def inference_methods(service: Service) -> list[Method]:
     """Every method of the service."""
-    inferring = Inferring(service, Inference(service))
+    inferring = Inferring(service, inference_of(service))
     documents = Documents(service)
     described: Mapping[str, Describe] = {
         "ServerLive": documents.server_live,
@@ -43,17 +45,12 @@ def inference_methods(service: Service) -> list[Method]:
         "RepositoryModelUnload": documents.unload,
         "TraceSetting": documents.trace_setting,
         "LogSettings": documents.log_settings,
-        "SystemSharedMemoryStatus": documents.no_regions,
-        "SystemSharedMemoryRegister": documents.no_shared_memory,
-        "SystemSharedMemoryUnregister": documents.no_shared_memory,
-        "CudaSharedMemoryStatus": documents.no_regions,
-        "CudaSharedMemoryRegister": documents.no_shared_memory,
-        "CudaSharedMemoryUnregister": documents.no_shared_memory,
     }
     return [
         Unary(_path("ModelInfer"), read_infer, inferring.infer, works=True),
         Streaming(_path("ModelStreamInfer"), inferring.stream, works=True),
-        *(_describing(name, describe) for name, describe in described.items()),
+        *(_describing(name, partial(_whoever, describe)) for name, describe in described.items()),
+        *(_describing(name, asked) for name, asked in SharedMemory(service).methods.items()),
     ]
 
 
@@ -132,27 +129,24 @@ class Documents:
             controls.change_log({name: _chosen(value) for name, value in request.settings.items()})
         return {"settings": {name: {_log_choice(value): value} for name, value in controls.log_document().items()}}
 
-    async def no_regions(self, request: Any) -> Document:
-        """There are no regions of shared memory."""
-        return {}
-
-    async def no_shared_memory(self, request: Any) -> Document:
-        """Refuse."""
-        raise NotSupported("shared memory is off")
-
 
 def _path(method: str) -> str:
     return f"/{SERVICE}/{method}"
 
 
-def _describing(name: str, describe: Describe) -> Unary:
-    answer = partial(_described, describe, messages()[f"{name}Response"])
+def _describing(name: str, asked: Asked) -> Unary:
+    answer = partial(_described, asked, messages()[f"{name}Response"])
     return Unary(_path(name), partial(parsed, f"{name}Request"), answer)
 
 
-async def _described(describe: Describe, response: Any, request: Any, _: RpcVisit) -> bytes:
-    written: bytes = ParseDict(await describe(request), response()).SerializeToString()
+async def _described(asked: Asked, response: Any, request: Any, visit: RpcVisit) -> bytes:
+    written: bytes = ParseDict(await asked(request, visit), response()).SerializeToString()
     return written
+
+
+async def _whoever(describe: Describe, request: Any, _: Visit) -> Document:
+    """What is the same for everybody."""
+    return await describe(request)
 
 
 def _chosen(value: Any) -> Any:

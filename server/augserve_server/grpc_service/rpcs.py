@@ -114,5 +114,5 @@ async def settled(service: Service, visit: RpcVisit, work: Awaitable[Made]) -> M
 
 def _note(service: Service, visit: RpcVisit, error: ServiceError) -> ServiceError:
     visit.status, visit.error = error.status, error.slug
-    service.metrics.failure(error.slug)
+    service.metrics.error(error)
     return error.alone()

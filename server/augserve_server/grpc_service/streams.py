@@ -31,7 +31,7 @@ class Stream:
         self._service = service
         self._respond = respond
         self._call = call
-        self._ends_at_errors = call.header(STATUS_KEY) == "true"
+        self._ends_at_errors = call.headers.get(STATUS_KEY) == "true"
         self._places = asyncio.Semaphore(AHEAD)
 
     async def run(self) -> None:

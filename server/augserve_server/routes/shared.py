@@ -10,7 +10,7 @@ from fastapi import Header, Request
 
 from augserve.wire import MAX_VIEWS, SEED_LIMIT, TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
 from augserve_server.engine import Together
-from augserve_server.errors import DeadlineExceeded, ParameterInvalid, ServiceError
+from augserve_server.errors import DeadlineExceeded, ParameterInvalid, ServiceError, Unavailable
 from augserve_server.requests import BodyLimits, read_uploads
 from augserve_server.service import Service
 from augserve_server.uploads import Grammar, Upload
@@ -77,5 +77,7 @@ def count(service: Service, visit: Visit, results: Together | Sequence[object], 
     service.metrics.results(visit.pipeline, visit.results)
     for failure in failures[::views]:
         service.metrics.failure(failure.slug)
+    for cause in {failure.slug for failure in failures if isinstance(failure, Unavailable)}:
+        service.metrics.refused(cause, "")
     for stage, seconds in visit.timings.seconds.items():
         service.metrics.stage(stage, seconds)

@@ -6,17 +6,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import grpc
 import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.utils.shared_memory as shm
 from tritonclient.utils import InferenceServerException
 
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.calls import RpcVisit
 from augserve_server.grpc_service.rpcs import Rpcs, Unary
+from factories import make_file
 from serving import Live, run_server, shipped_pipelines
 
 
@@ -130,11 +133,37 @@ def test_shared_memory_is_off(client: triton.InferenceServerClient) -> None:
         lambda: client.register_system_shared_memory("region", "/key", 8),
         lambda: client.register_cuda_shared_memory("region", bytes(64), 0, 8),
         client.unregister_system_shared_memory,
-        client.unregister_cuda_shared_memory,
     ):
-        with pytest.raises(InferenceServerException, match="shared memory is off") as caught:
+        with pytest.raises(InferenceServerException, match="shared memory is not enabled") as caught:
             call()
         assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
+
+
+def test_shared_memory_holds_what_goes_in_and_what_comes_out(live: Live) -> None:
+    raw = np.frombuffer(make_file("PNG", (40, 30)), np.uint8)[None]  # UINT8 [1, L]
+    pixels = 3 * 224 * 224 * 4
+    key = f"/augserve-{uuid4().hex}"
+    with run_server(grpc_port=0, shared_memory=True, pipelines=live.service.settings.pipelines) as other:
+        region = shm.create_shared_memory_region("both", key, raw.nbytes + pixels)
+        try:
+            shm.set_shared_memory_region(region, [raw])
+            with triton.InferenceServerClient(other.grpc_url) as client:
+                client.register_system_shared_memory("both", key, raw.nbytes + pixels)
+                assert client.get_system_shared_memory_status().regions["both"].byte_size == raw.nbytes + pixels
+                image, result = triton.InferInput("IMAGE", raw.shape, "UINT8"), triton.InferRequestedOutput("PIXELS")
+                image.set_shared_memory("both", raw.nbytes)
+                result.set_shared_memory("both", pixels, raw.nbytes)
+                asked = [result, triton.InferRequestedOutput("STATUS")]
+                answer = client.infer("imagenet_train", [image], outputs=asked, parameters={"seed": 3})
+                assert answer.as_numpy("STATUS").tolist() == [0]
+                there = shm.get_contents_as_numpy(region, np.float32, (1, 3, 224, 224), raw.nbytes).copy()
+                image.set_data_from_numpy(raw)
+                sent = client.infer("imagenet_train", [image], parameters={"seed": 3}).as_numpy("PIXELS")
+                client.unregister_system_shared_memory("both")
+                assert not client.get_system_shared_memory_status().regions
+        finally:
+            shm.destroy_shared_memory_region(region)
+    np.testing.assert_array_equal(there, sent)
 
 
 def test_control_is_off_unless_it_is_allowed(live: Live) -> None:

@@ -1,0 +1,83 @@
+"""What is seen of a request from outside: its line in the log, its numbers, and where it is traced its spans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from augserve_server.errors import InvalidSettings
+from augserve_server.origins import Origin, answer_for
+from augserve_server.timings import Stretch
+
+if TYPE_CHECKING:
+    from augserve_server.service import Service
+    from augserve_server.telemetry import RequestSpan, Telemetry  # which needs an extra
+    from augserve_server.visits import Visit  # which uses this
+
+TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context: version, trace, parent span, flags."""
+
+
+@contextmanager
+def watched(visit: Visit, service: Service, carrier: Mapping[str, str]) -> Iterator[None]:
+    """A request from its first moment to its last.
+
+    ``carrier`` has its headers, or the metadata of its call, under names in lower case. Work that begins within knows
+    whom it is for.
+    """
+    span = service.telemetry.begin(carrier) if service.telemetry is not None and not visit.quiet else None
+    visit.trace_id = span.trace_id if span is not None else _trace_id(carrier.get("traceparent", ""))
+    answer_for(Origin(visit.id, None if span is None else span.context))
+    try:
+        yield
+    finally:
+        _count(visit, service)
+        visit.log()
+        if span is not None:
+            _end(span, visit)
+
+
+def load_telemetry(endpoint: str | None) -> Telemetry | None:
+    """Where traces go; None where they are not wanted. Raises InvalidSettings where OpenTelemetry is not installed."""
+    if endpoint is None:
+        return None
+    try:
+        from augserve_server.telemetry import Telemetry
+    except ModuleNotFoundError as exc:
+        package = (exc.name or "").partition(".")[0]
+        missing = f"otlp_endpoint: '{package}' is not installed: pip install 'augserve[telemetry]'"
+        raise InvalidSettings([missing]) from exc
+    return Telemetry(endpoint)
+
+
+def _count(visit: Visit, service: Service) -> None:
+    if visit.pipeline and visit.write_began is not None:
+        writing = Stretch("write", visit.write_began, perf_counter() - visit.write_began)
+        visit.timings.add(writing)
+        service.metrics.stage("write", writing.seconds)
+    service.metrics.request(visit.pipeline, visit.status, visit.seconds)
+    service.metrics.traffic(visit.received, visit.sent)
+    if visit.pipeline:
+        results = visit.results if 200 <= visit.status < 300 else None
+        service.metrics.statistics.request(visit.pipeline, results, visit.seconds, visit.timings.seconds)
+
+
+def _end(span: RequestSpan, visit: Visit) -> None:
+    about = {
+        **visit.span_attributes,
+        "augserve.request_id": visit.id,
+        "augserve.pipeline": visit.pipeline,
+        "augserve.results": visit.results,
+        "augserve.failed": visit.failed,
+        "error.type": visit.error,
+    }
+    known = {name: value for name, value in about.items() if value != ""}
+    span.end(visit.span_name, known, visit.timings, visit.faulty)
+
+
+def _trace_id(traceparent: str) -> str:
+    found = TRACEPARENT.match(traceparent)
+    return found[1] if found else ""
