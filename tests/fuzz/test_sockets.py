@@ -8,6 +8,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -53,7 +54,8 @@ def exchanged(live: Live, data: bytes, leave: bool) -> bytes:
             connection.sendall(data)
             if leave:
                 return b""
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it is closed already
+                connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
         except ConnectionError:  # it was closed on us, as it may be
             return b""
