@@ -342,7 +342,7 @@ def test_outputs_that_are_not_there_are_refused(client: Stock) -> None:
 def test_shared_memory_that_is_not_enabled_is_refused(client: Stock) -> None:
     image = triton.InferInput("IMAGE", [1], "BYTES")
     image.set_shared_memory("region", 100)
-    with refused(501, "shared memory, which is not enabled"):
+    with refused(501, "shared memory is not enabled"):
         client.infer("train", [image])
 
 
