@@ -52,7 +52,7 @@ def fuzz_numbered(name: str, seconds: float) -> None:
 
 def fuzz_guided(name: str, seconds: float) -> None:
     """libFuzzer, with what it has found so far in a folder that stays. Raises where it finds what should not be."""
-    command = [sys.executable, "-m", "fuzz.guided", name, f"-max_total_time={max(int(seconds), 1)}", "-timeout=2"]
+    command = [sys.executable, "-m", "fuzz.guided", name, f"-max_total_time={max(int(seconds), 1)}", "-timeout=120"]
     command += ["-rss_limit_mb=4096", f"-artifact_prefix={FOLDER}/{name}-", "-print_final_stats=1"]
     FOLDER.mkdir(parents=True, exist_ok=True)
     run = subprocess.run([*command, str(FOLDER / name)], env=environment(), stderr=subprocess.PIPE, text=True)

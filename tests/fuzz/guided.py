@@ -9,6 +9,7 @@ import inspect
 import sys
 import warnings
 from pathlib import Path
+from time import process_time
 from types import FunctionType, ModuleType
 
 import atheris
@@ -17,6 +18,7 @@ from augserve_pipelines import definition, document
 
 with atheris.instrument_imports(include=["augserve_server"]):
     from fuzz import images, pipelines
+    from fuzz.child import LIMIT_S
     from fuzz.targets import TARGETS
 
 SEEDS = {**images.corpus(), "pipelines": pipelines.corpus()}
@@ -42,7 +44,10 @@ def main(name: str, options: list[str]) -> None:
     with TARGETS[name].opened() as run:
 
         def once(data: bytes) -> None:
+            began = process_time()
             run(data)
+            if process_time() - began > LIMIT_S:
+                raise TimeoutError(f"it took {process_time() - began:.1f} s of processor time")
 
         atheris.Setup([sys.argv[0], *options], once)
         atheris.Fuzz()

@@ -28,7 +28,7 @@ def blocks(language: str, address: str) -> str:
 
 def test_what_is_on_the_page_runs_as_pasted(tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    with run_server() as live:
+    with run_server(shared_memory=True) as live:
         address = live.url.removeprefix("http://")
         script = blocks("sh", address).replace("curl ", "curl --fail --silent ")
         for command in (["bash", "-euc", script], [sys.executable, "-W", "ignore", "-c", blocks("python", address)]):
