@@ -10,7 +10,7 @@ from typing import Final
 from augserve.wire import oip
 from augserve_server.admission import Load
 from augserve_server.catalog import Catalog, Served
-from augserve_server.errors import NotSupported, ParameterInvalid, TensorInvalid, VersionNotFound
+from augserve_server.errors import ParameterInvalid, TensorInvalid, VersionNotFound
 from augserve_server.errors.wording import did_you_mean, listed
 from augserve_server.oip.inputs import Inputs, read_inputs
 from augserve_server.oip.names import (
@@ -103,8 +103,6 @@ def _output_names(request: oip.InferRequest, inputs: Inputs, options: Options) -
             detail = f"there is no output {output.name!r} of these inputs{hint} allowed: {listed(allowed)}"
             raise TensorInvalid(output.name, detail, allowed=allowed)
         _check_parameters(output)
-        if oip.region_of(output) is not None:
-            raise NotSupported(f"output {output.name!r} is in shared memory, which is not enabled", field=output.name)
     return [output.name for output in request.outputs]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from augserve.wire import NPY, SEED_LIMIT, Buffer, oip
-from augserve_server.errors import ImageTooLarge, NotSupported, ServiceError, TargetTooLarge, TensorInvalid
+from augserve_server.errors import ImageTooLarge, ServiceError, TargetTooLarge, TensorInvalid
 from augserve_server.errors.wording import did_you_mean, listed
 from augserve_server.oip.names import FRAMES, IMAGE, IMAGE_RAW, PIXEL_INPUTS, SEED, TARGETS
 from augserve_server.uploads import RawImage, SampleLimits, SampleUpload, Target, Upload
@@ -53,12 +53,10 @@ def read_inputs(tensors: Sequence[oip.Tensor], channels: int, limits: SampleLimi
 
 
 def _check_names(given: Mapping[str, oip.Tensor]) -> None:
-    for name, tensor in given.items():
+    for name in given:
         if name not in INPUTS:
             hint = did_you_mean(name, INPUTS) or ";"
             raise TensorInvalid(name, f"there is no input {name!r}{hint} allowed: {listed(INPUTS)}", allowed=[*INPUTS])
-        if oip.region_of(tensor) is not None:
-            raise NotSupported(f"input {name!r} is in shared memory, which is not enabled", field=name)
 
 
 def _pixel_input(given: Mapping[str, oip.Tensor]) -> str:
