@@ -74,6 +74,16 @@ class Packing:
             if isinstance(outcome, ServiceError):
                 raise outcome.of_sample(i // self.order.views)
 
+    def copied_bytes(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> int:
+        """Bytes of memory that the pixels need besides the results' own. Raises OutputTooLarge."""
+        images = [_image(one) for one in outcomes if not isinstance(one, ServiceError)]
+        count = len(outcomes) if self.on_error is OnError.FILL else len(images)
+        if not {PIXELS, CLIP} & {*names} or not images or (count == len(images) and _lie_together(images)):
+            return 0
+        size = count * prod(self._shape([image.shape for image in images])) * images[0].itemsize
+        self._check_size(size)
+        return size
+
     def is_cheap(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> bool:
         """Whether nothing is copied or encoded, so that no thread is needed."""
         plain = all(isinstance(outcome, Tensor) for outcome in outcomes)
