@@ -186,6 +186,19 @@ def test_an_object_without_a_name_any_more_is_still_there(regions: Regions, path
         assert lease.read() == content
 
 
+def test_a_lease_that_is_closed_touches_no_file_any_more(regions: Regions, path: Path, tmp_path: Path) -> None:
+    regions.register("in", path.name, 0, SIZE, "a")
+    with regions.lease("a", "in", 0, 10) as lease:
+        regions.unregister("a")
+    other = tmp_path / "other"
+    with other.open("wb") as file:  # which has the number that the object had
+        assert file.fileno() == lease._file
+        for use in (lease.read, lambda: lease.write([b"x"])):
+            with pytest.raises(SharedMemoryError, match="no longer held"):
+                use()
+    assert other.read_bytes() == b""
+
+
 def test_more_than_the_lease_is_not_written(regions: Regions, path: Path) -> None:
     regions.register("in", path.name, 0, 100, "a")
     content = path.read_bytes()

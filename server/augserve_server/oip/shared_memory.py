@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from threading import Lock
 from typing import Final
 
 from augserve.wire.dtypes import Buffer, flat
@@ -25,6 +26,8 @@ FOLDER: Final = "/dev/shm/"
 """Where POSIX shared memory lies on Linux."""
 
 _KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,250}")
+PIECE: Final = 8 << 20
+"""Bytes that are copied at a time: a millisecond or two."""
 _LONGEST_NAME: Final = 256
 _FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _UNUSABLE: Final = "has a key of no shared memory object that can be used"
@@ -60,21 +63,28 @@ class _Region:
     registered: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """A part of a region, for as long as the lease holds: ``byte_size`` bytes. May be used in any thread."""
+    """A part of a region, while the lease is open: ``byte_size`` bytes. May be used in any thread.
+
+    A thread goes on when the request that it works for is cancelled; once the lease is closed it gets an error, as its
+    file may be another one by then.
+    """
 
     name: str
     byte_size: int
     _file: int
     _start: int
+    _lock: Lock = field(default_factory=Lock)
+    _open: bool = True
 
     def read(self) -> bytearray:
         """What is there now: a copy. Raises ``SharedMemoryError`` where the object has become shorter."""
         content = bytearray(self.byte_size)
         rest, place = memoryview(content), self._start
         while len(rest):
-            size = os.preadv(self._file, [rest], place)
+            with self._held() as file:
+                size = os.preadv(file, [rest[:PIECE]], place)
             if not size:
                 raise SharedMemoryError(self.name, "was cut short by its owner")
             rest, place = rest[size:], place + size
@@ -91,11 +101,27 @@ class Lease:
         place = self._start
         for view in views:
             while len(view):
-                try:
-                    written = os.pwrite(self._file, view, place)
-                except OSError as exc:
-                    raise SharedMemoryError(self.name, "cannot be written") from exc
-                view, place = view[written:], place + written
+                size = self._write(view[:PIECE], place)
+                view, place = view[size:], place + size
+
+    def close(self) -> None:
+        """Let no thread touch the file any more; waits for a piece that is on its way."""
+        with self._lock:
+            self._open = False
+
+    def _write(self, piece: memoryview, place: int) -> int:
+        with self._held() as file:
+            try:
+                return os.pwrite(file, piece, place)
+            except OSError as exc:
+                raise SharedMemoryError(self.name, "cannot be written") from exc
+
+    @contextmanager
+    def _held(self) -> Iterator[int]:
+        with self._lock:
+            if not self._open:
+                raise SharedMemoryError(self.name, "is no longer held by this request")
+            yield self._file
 
 
 @dataclass(slots=True)
@@ -150,10 +176,12 @@ class Regions:
         """
         region = self._find(owner, name)
         _check_range(name, offset, byte_size, region.status.byte_size, "the region")
+        lease = Lease(name, byte_size, region.file, region.status.offset + offset)
         region.users += 1
         try:
-            yield Lease(name, byte_size, region.file, region.status.offset + offset)
+            yield lease
         finally:
+            lease.close()
             region.users -= 1
             self._close_unused(region)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from augserve.wire import InvalidBody, oip
 from augserve_server.admission import Load
@@ -24,12 +24,14 @@ from augserve_server.visits import Visit
 
 Leases = Mapping[str, Lease]
 """By the names of the tensors that lie there."""
+NamedRegions = Mapping[str, oip.Region]
+"""Where tensors lie, by their names."""
 
 
 class Infers(Protocol):
     """What answers requests that have their tensors with them."""
 
-    async def infer(self, request: oip.InferRequest, visit: Visit) -> oip.InferResponse: ...
+    def infer(self, request: oip.InferRequest, visit: Visit) -> Coroutine[Any, Any, oip.InferResponse]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +45,29 @@ class SharedInference:
     regions: Regions | None
     most_bytes: int
 
-    async def infer(self, request: oip.InferRequest, visit: Visit) -> oip.InferResponse:
+    def infer(self, request: oip.InferRequest, visit: Visit) -> Coroutine[Any, Any, oip.InferResponse]:
         """The response; an output in shared memory is there, and has no buffers.
+
+        It is no coroutine function itself: its frame would keep the bodies of requests that need nothing of it.
 
         Raises ServiceError: what ``inference`` raises, and for regions SharedMemoryOff, SharedMemoryForbidden,
         RegionNotFound, SharedMemoryError, BodyMalformed, BodyTooLarge, QueueFull or TooMuchWork.
         """
         sources, targets = _named(request.inputs), _named(request.outputs or ())
         if not sources and not targets:
-            return await self.inference.infer(request, visit)
+            return self.inference.infer(request, visit)
+        return self._infer(request, visit, sources, targets)
+
+    async def _infer(
+        self, request: oip.InferRequest, visit: Visit, sources: NamedRegions, targets: NamedRegions
+    ) -> oip.InferResponse:
         regions = usable(self.regions, visit)
         with _leased(regions, visit, targets) as places:
             with _leased(regions, visit, sources) as leases:
-                whole = replace(request, inputs=await self._filled(request.inputs, leases, visit))
-            response = await self.inference.infer(_without_targets(whole), visit)
+                request = replace(request, inputs=await self._filled(request.inputs, leases, visit))
+            work = self.inference.infer(_without_targets(request), visit)
+            request = replace(request, inputs=())
+            response = await work
             return replace(response, outputs=await asyncio.to_thread(_placed, response.outputs, places, targets))
 
     async def _filled(self, inputs: Sequence[oip.Tensor], leases: Leases, visit: Visit) -> Sequence[oip.Tensor]:
@@ -122,9 +133,7 @@ def _elsewhere(parameters: oip.Parameters) -> oip.Parameters:
     return {key: value for key, value in parameters.items() if key not in oip.REGION_KEYS}
 
 
-def _placed(
-    outputs: Sequence[oip.OutputTensor], places: Leases, targets: Mapping[str, oip.Region]
-) -> list[oip.OutputTensor]:
+def _placed(outputs: Sequence[oip.OutputTensor], places: Leases, targets: NamedRegions) -> list[oip.OutputTensor]:
     """The outputs, without those that were put into shared memory. All fit, or none is put there."""
     for output in outputs:
         if output.name in places:
