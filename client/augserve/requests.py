@@ -41,6 +41,8 @@ class Call:
     form: Form = "numpy"
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     """Of the first result. Drawn here and not by the server, so that retries and split requests agree on it."""
+    seed_of_each: Sequence[int] | None = None
+    """Of the first view of each image, where ``seed`` does not say it."""
     views: int | None = None
     """None: one of each image."""
     dtype: DType | None = None
@@ -54,8 +56,14 @@ class Call:
     """Where tensors are to be; None: in host memory."""
 
     @classmethod
-    def of(cls, pipeline: str, form: Form, seed: int | None, **options: Any) -> Call:
+    def of(
+        cls, pipeline: str, form: Form, seed: int | None, seeds: Sequence[int] | None = None, **options: Any
+    ) -> Call:
         """A call that draws its seed where there is none; ``options`` are fields."""
+        if seeds is not None:
+            if seed is not None:
+                raise InvalidInput("seed is of the first result and seeds are of each image: give one of them")
+            return cls(pipeline, form, 0, [int(each) for each in seeds], **options)
         return cls(pipeline, form, **options) if seed is None else cls(pipeline, form, seed, **options)
 
     @property
@@ -68,16 +76,17 @@ class Call:
         """Where it is sent."""
         return f"/v1/augment/{_segment(self.pipeline)}"
 
-    def seeds(self, images: range) -> range:
+    def seeds(self, images: range) -> Sequence[int]:
         """The seeds of the results of some of its images."""
-        return range(
-            self.seed + images.start * self.results_per_image, self.seed + images.stop * self.results_per_image
-        )
+        views = self.results_per_image
+        if self.seed_of_each is not None:
+            return [first + view for first in self.seed_of_each[images.start : images.stop] for view in range(views)]
+        return range(self.seed + images.start * views, self.seed + images.stop * views)
 
     def query(self, portion: range) -> dict[str, str]:
         """What stands in the address of the request for some of its images."""
         params = {
-            "seed": self.seeds(portion).start,
+            "seed": self.seeds(portion)[0],
             "views": self.results_per_image,
             "quality": self.quality,
             "dtype": self.dtype,
@@ -99,9 +108,19 @@ class Call:
             raise InvalidInput("there are no images to augment")
         if not 1 <= self.results_per_image <= MAX_VIEWS:
             raise InvalidInput(f"views are 1..{MAX_VIEWS}, not {self.views}")
+        self._check_seeds(images)
+
+    def _check_seeds(self, images: int) -> None:
         results = images * self.results_per_image
-        if not 0 <= self.seed <= SEED_LIMIT - results:
-            raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {self.seed} for the first of {results} is outside")
+        if self.seed_of_each is None:
+            if not 0 <= self.seed <= SEED_LIMIT - results:
+                raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {self.seed} for the first of {results} is outside")
+            return
+        if len(self.seed_of_each) != images:
+            raise InvalidInput(f"{len(self.seed_of_each)} seeds do not go with {images} images")
+        for first in self.seed_of_each:
+            if not 0 <= first <= SEED_LIMIT - self.results_per_image:
+                raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {first} is outside, or its last view's is")
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def read_portion(
     count = len(portion) * call.results_per_image
     _check_header(answer, COUNT_HEADER, str(count))
     if isinstance(call, Call):
-        _check_header(answer, SEED_HEADER, str(call.seeds(portion).start))
+        _check_header(answer, SEED_HEADER, str(call.seeds(portion)[0]))
     try:
         reader = _finishing(answer, call, reader)
         if not call.params and all(parcel.is_image for parcel in parcels):
