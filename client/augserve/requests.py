@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -197,7 +198,17 @@ def plan(
     results = max(RESULTS_PER_REQUEST, images_per_request)
     images = min(images_per_request, max(1, results // call.results_per_image))
     sizes_bytes = [parcel.size_bytes for parcel in parcels]
-    return split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
+    portions = split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
+    return [run for portion in portions for run in _runs(call, portion)]
+
+
+def _runs(call: Call | Replay, portion: range) -> list[range]:
+    """The same images in requests whose first seed says all others."""
+    if not isinstance(call, Call) or call.seed_of_each is None:
+        return [portion]
+    seeds, views = call.seed_of_each, call.results_per_image
+    breaks = [i for i in portion[1:] if seeds[i] != seeds[i - 1] + views]
+    return [range(*ends) for ends in itertools.pairwise([portion.start, *breaks, portion.stop])]
 
 
 def build_work(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> Request:
