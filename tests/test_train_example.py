@@ -1,10 +1,9 @@
-"""The training example, in a process of its own, against a real server."""
+"""The training example, against a real server."""
 
 from __future__ import annotations
 
+import runpy
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,24 +36,24 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
-def run_example(*arguments: object) -> str:
-    """What it prints."""
-    command = [sys.executable, "-W", "error", str(EXAMPLE), *map(str, arguments)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 def test_training_that_was_stopped_in_an_epoch_goes_on_as_if_it_had_not_been(
-    address: str, photographs: Path, tmp_path: Path
+    address: str, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train(checkpoint: str, *more: object) -> str:
-        options = ("--server", address, "--images", photographs, "--batch-size", 5, "--epochs", 2)
-        return run_example(*options, "--checkpoint", tmp_path / checkpoint, *more)
+    def train(checkpoint: str, *more: str) -> str:
+        options = ["--server", address, "--images", str(photographs), "--batch-size", "5", "--epochs", "2"]
+        example["main"]([*options, "--checkpoint", str(tmp_path / checkpoint), *more])
+        return capsys.readouterr().out
 
+    example = runpy.run_path(str(EXAMPLE))
     assert "epoch 1: 24 images" in train("whole.pt")
-    assert "stopped after 3 steps" in train("left.pt", "--steps", 3)
+    assert "stopped after 3 steps" in train("left.pt", "--steps", "3")
     assert "resumed after 3 steps, in epoch 0\nepoch 0: 9 images" in train("left.pt")
     whole, left = (torch.load(tmp_path / name) for name in ("whole.pt", "left.pt"))
     assert (whole["steps"], whole["loader"]) == (left["steps"], left["loader"])
     assert all(torch.equal(weights, left["model"][name]) for name, weights in whole["model"].items())
+
+
+def test_without_images_it_makes_some(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--server", address, "--checkpoint", str(tmp_path / "run.pt"), "--steps", "2"]
+    runpy.run_path(str(EXAMPLE))["main"](options)
+    assert capsys.readouterr().out == "stopped after 2 steps\n"
