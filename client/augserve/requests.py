@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from augserve.errors import InvalidInput
 from augserve.form_data import write_body
-from augserve.parcels import PART_OVERHEAD_BYTES, Parcel
+from augserve.parcels import Parcel
 from augserve.record import Record
 from augserve.samples import Items, listed
 from augserve.wire import (
+    IMAGE_PART,
     MAX_VIEWS,
     PARAMS_QUERY,
     REPLAY_PATH,
@@ -32,6 +33,7 @@ DType: TypeAlias = Literal["float16", "bfloat16", "float32"]
 IMAGES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 64 * 2**20
 RESULTS_PER_REQUEST = 256
+REQUEST_OVERHEAD_BYTES = 2048  # more than what is in front of the items of a request, and behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,20 @@ class Call:
     @property
     def path(self) -> str:
         """Where it is sent."""
-        return f"/v1/augment/{_segment(self.pipeline)}"
+        return f"/v1/augment/{segment(self.pipeline)}"
 
     def seeds(self, images: range) -> Sequence[int]:
         """The seeds of the results of some of its images."""
         views = self.results_per_image
         if self.seed_of_each is not None:
-            return [first + view for first in self.seed_of_each[images.start : images.stop] for view in range(views)]
-        return range(self.seed + images.start * views, self.seed + images.stop * views)
+            return [self.first_seed(i) + view for i in images for view in range(views)]
+        return range(self.first_seed(images.start), self.first_seed(images.stop))
+
+    def first_seed(self, image: int) -> int:
+        """The seed of the first view of an image."""
+        if self.seed_of_each is not None:
+            return self.seed_of_each[image]
+        return self.seed + image * self.results_per_image
 
     def query(self, portion: range) -> dict[str, str]:
         """What stands in the address of the request for some of its images."""
@@ -198,21 +206,40 @@ def plan(
     results = max(RESULTS_PER_REQUEST, images_per_request)
     images = min(images_per_request, max(1, results // call.results_per_image))
     sizes_bytes = [parcel.size_bytes for parcel in parcels]
-    portions = split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
-    return [run for portion in portions for run in _runs(call, portion)]
+    portions = split(sizes_bytes, images, bytes_per_request - REQUEST_OVERHEAD_BYTES)
+    return [run for portion in portions for run in _runs(call, parcels, portion)]
 
 
-def _runs(call: Call | Replay, portion: range) -> list[range]:
-    """The same images in requests whose first seed says all others."""
-    if not isinstance(call, Call) or call.seed_of_each is None:
+def _runs(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> list[range]:
+    """The same images in requests of items that can go in one."""
+    if isinstance(call, Replay):
         return [portion]
-    seeds, views = call.seed_of_each, call.results_per_image
-    breaks = [i for i in portion[1:] if seeds[i] != seeds[i - 1] + views]
-    return [range(*ends) for ends in itertools.pairwise([portion.start, *breaks, portion.stop])]
+    starts: list[int] = []
+    box_type: str | None = None
+    for i in portion:
+        own = parcels[i].box_type
+        new = not starts or not _go_together(call, parcels, i) or (own and box_type and own != box_type)
+        if new:
+            starts.append(i)
+        box_type = own if new or own else box_type
+    return [range(*ends) for ends in itertools.pairwise([*starts, portion.stop])]
 
 
-def build_work(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> Request:
-    """The request for one portion of a call's images; reads those that are paths.
+def _go_together(call: Call, parcels: Sequence[Parcel], i: int) -> bool:
+    """Whether an item can be in the request of the one before it: one has one kind of pixels."""
+    part = parcels[i].pixel_part
+    if part != parcels[i - 1].pixel_part:
+        return False
+    return not travels_as_form(call, part) or call.first_seed(i) == call.first_seed(i - 1) + call.results_per_image
+
+
+def travels_as_form(call: Call | Replay, pixel_part: str | None) -> bool:
+    """Whether such items have no form in the Open Inference Protocol: replays, and clips as files of their frames."""
+    return isinstance(call, Replay) or (call.form == "bytes" and pixel_part != IMAGE_PART)
+
+
+def build_form(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> Request:
+    """The request for one portion of a call's images as a form, or as one image; reads those that are paths.
 
     Raises:
         OSError: A path cannot be read.
@@ -234,7 +261,7 @@ def build_get(path: str) -> Request:
 
 def build_describe(name: str) -> Request:
     """The request for one pipeline's description."""
-    return build_get(f"/v1/pipelines/{_segment(name)}")
+    return build_get(f"/v1/pipelines/{segment(name)}")
 
 
 def deadline_header(remaining_s: float | None) -> dict[str, str]:
@@ -244,7 +271,8 @@ def deadline_header(remaining_s: float | None) -> dict[str, str]:
     return {TIMEOUT_MS_HEADER: str(min(max(1, int(remaining_s * 1000)), TIMEOUT_MS_LIMIT))}
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
+    """A pipeline's name in an address; raises InvalidInput for what is none."""
     if name in ("", ".", ".."):
         raise InvalidInput(f"{name!r} is no name of a pipeline")
     return quote(name, safe="")
