@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from augserve.wire import (
     COUNT_HEADER,
@@ -11,6 +13,7 @@ from augserve.wire import (
     FINGERPRINT_HEADER,
     FINISH_HEADER,
     INDEX_HEADER,
+    JSON,
     PIPELINE_HEADER,
     PROBLEM,
     PROBLEM_TYPE_PREFIX,
@@ -29,6 +32,10 @@ from augserve_server.errors import ServiceError
 from augserve_server.orders import Order
 from augserve_server.results import Body, Several
 from augserve_server.timings import Timings
+
+OIP_ROOT: Final = "/v2"
+OIP_STATUS: Final[Mapping[int, int]] = {422: 400}
+"""What becomes of a status that the protocol does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,14 @@ def answer(about: About, results: Results, timings: Timings, request_id: str) ->
     boundary = new_boundary()
     parts = [part for i, result in enumerate(results) for part in _parts(i, result, about, request_id)]
     return Answer(200, multipart_type(boundary), write_multipart(parts, boundary), headers)
+
+
+def error_answer(error: ServiceError, request_id: str, path: str) -> Answer:
+    """What says an error to whoever asked for a path: a problem document, or what the protocol under /v2 has for it."""
+    if path != OIP_ROOT and not path.startswith(f"{OIP_ROOT}/"):
+        return problem_answer(error, request_id)
+    status = OIP_STATUS.get(error.status, error.status)
+    return Answer(status, JSON, [json.dumps({"error": error.detail}).encode()], error.headers)
 
 
 def problem_answer(error: ServiceError, request_id: str) -> Answer:

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from augserve.wire import JPEG, REPLAY_PATH
-from augserve_server.answers import problem_answer
+from augserve_server.answers import error_answer
 from augserve_server.errors import (
     MethodNotAllowed,
     ParameterInvalid,
@@ -30,7 +30,7 @@ from augserve_server.logs import configure_logging
 from augserve_server.negotiation import media_types
 from augserve_server.openapi import DESCRIPTION, document, package_version
 from augserve_server.replies import Reply
-from augserve_server.routes import augment, health, pipelines, replay
+from augserve_server.routes import augment, health, oip, pipelines, replay
 from augserve_server.routes.shared import REQUIREMENTS
 from augserve_server.service import Service
 from augserve_server.serving import Server
@@ -61,6 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # the way FastAPI documents
     for module in (augment, replay, pipelines, health):
         app.include_router(module.router)
+    app.router.routes.extend(oip.routes())
+    app.router.redirect_slashes = False  # a redirect is no answer that clients of /v2 understand
     for kind in (ServiceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _problem)
     app.add_middleware(Visits, service=service)
@@ -71,7 +73,7 @@ async def _problem(request: Request, exc: Exception) -> Response:
     error, visit = _as_ours(request, exc), visit_of(request)
     visit.error = error.slug
     request.app.state.service.metrics.failure(error.slug)
-    return Reply(problem_answer(error, visit.id))
+    return Reply(error_answer(error, visit.id, request.url.path))
 
 
 def _as_ours(request: Request, exc: Exception) -> ServiceError:

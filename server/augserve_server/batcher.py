@@ -170,6 +170,7 @@ class Batcher:
             self._running -= 1
             self._changed.set()
         run_s = perf_counter() - began
+        self._metrics.ran(work.name, len(samples), run_s)
         for sample, result in zip(samples, results, strict=True):
             if sample.outcome.done():
                 self._metrics.wasted("run", sample.pixels)

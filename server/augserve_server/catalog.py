@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 import torch
 from watchfiles import awatch
 
 from augserve.wire import Finish
 from augserve_pipelines import Finishing, InvalidInput, InvalidPipeline, NoFinish, OutputSignature, Pipeline, Problem
-from augserve_server.errors import NoPipelines, PipelineNotFound
+from augserve_server.errors import NoPipelines, PipelineNotFound, PipelineUnfit
 from augserve_server.negotiation import TENSOR_TYPES, media_types
 from augserve_server.work import OverImages, OverSamples
 
@@ -113,10 +114,11 @@ class _Snapshot:
     entries: Mapping[str, _Entry] = field(default_factory=dict)  # by file name
     served: Mapping[str, Served] = field(default_factory=dict)  # by pipeline name
     problems: tuple[Problem, ...] = ()
+    withdrawn: frozenset[str] = frozenset()  # pipelines that are not served though their files are there
 
 
 class Catalog:
-    """The pipelines of a folder. Reading is safe from any thread; ``refresh`` is for one thread at a time."""
+    """The pipelines of a folder. Safe from any thread; what reads files blocks."""
 
     def __init__(
         self,
@@ -130,6 +132,7 @@ class Catalog:
         self._warm_up = warm_up
         self._on_reload = on_reload
         self._snapshot = _Snapshot()
+        self._changing = Lock()
 
     def __getitem__(self, name: str) -> Served:
         served = self._snapshot.served
@@ -159,6 +162,40 @@ class Catalog:
 
     def refresh(self) -> None:
         """Read what has changed in the folder since the last time, and swap it in. Blocking."""
+        with self._changing:
+            self._refresh(self._snapshot.withdrawn)
+
+    def withdraw(self, name: str) -> None:
+        """Serve a pipeline no more, until it is admitted again. Raises PipelineNotFound where it is not served."""
+        with self._changing:
+            before = self._snapshot
+            self[name]
+            self._snapshot = _publish(before.entries, before.withdrawn | {name})
+        logger.info("pipeline %s is withdrawn", name)
+
+    def admit(self, name: str) -> None:
+        """Read the file of a pipeline again, and serve it. Blocking.
+
+        Raises PipelineNotFound where there is no file of it, and PipelineUnfit where its file is wrong.
+        """
+        with self._changing:
+            self._refresh(self._snapshot.withdrawn - {name})
+        problems = [str(problem) for file, problem in self._problems_by_file() if Path(file).stem == name]
+        if problems:
+            raise PipelineUnfit(name, problems)
+        self[name]
+
+    def absent(self) -> dict[str, str]:
+        """The pipelines that have files and are not served, and why."""
+        snapshot = self._snapshot
+        unfit = {Path(file).stem: str(problem) for file, problem in self._problems_by_file()}
+        absent = {**unfit, **dict.fromkeys(snapshot.withdrawn, "unloaded")}
+        return {name: why for name, why in absent.items() if name not in snapshot.served}
+
+    def _problems_by_file(self) -> Iterator[tuple[str, Problem]]:
+        return ((problem.file, problem) for problem in self._snapshot.problems if problem.file)
+
+    def _refresh(self, withdrawn: frozenset[str]) -> None:
         try:
             files = sorted(path for path in self._folder.iterdir() if _is_pipeline_file(path))
         except OSError as exc:
@@ -167,7 +204,8 @@ class Catalog:
         before = self._snapshot
         entries = {path.name: self._entry(path, before.entries.get(path.name)) for path in files}
         self._log_removed(before, entries)
-        self._snapshot = _publish(entries)
+        there = {Path(file).stem for file in entries}
+        self._snapshot = _publish(entries, withdrawn & there)
 
     async def watch(self) -> None:
         """Refresh whenever something in the folder changes, until cancelled."""
@@ -235,15 +273,15 @@ def _is_pipeline_file(path: Path) -> bool:
     return path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _publish(entries: Mapping[str, _Entry]) -> _Snapshot:
+def _publish(entries: Mapping[str, _Entry], withdrawn: frozenset[str]) -> _Snapshot:
     served: dict[str, Served] = {}
     problems: list[Problem] = []
     for file, entry in entries.items():
         problems += [Problem(file, problem.place, problem.message, problem.line) for problem in entry.problems]
-        if entry.served is None:
+        if entry.served is None or entry.served.name in withdrawn:
             continue
         if entry.served.name in served:
             problems.append(Problem(file, "", f"there is another file for a pipeline named {entry.served.name!r}"))
         else:
             served[entry.served.name] = entry.served
-    return _Snapshot(entries, served, tuple(problems))
+    return _Snapshot(entries, served, tuple(problems), withdrawn)

@@ -19,6 +19,7 @@ from augserve_server.metrics import Metrics
 from augserve_server.pixels import mirrors
 from augserve_server.pools import Pool
 from augserve_server.replays import EncodedReplay
+from augserve_server.uploads import RawImage
 from augserve_server.work import Augmented
 
 # Images that a worker takes at a time: a hand-over costs as much as a twentieth of a photograph's decoding.
@@ -64,6 +65,35 @@ class Encoded:
         height, width = self.size
         turned = rule.orientation == "apply" and self.header.orientation >= 5
         return (rule.channels, width, height) if turned else (rule.channels, height, width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """An image that came as its pixels: there is nothing to decode."""
+
+    image: RawImage
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.image.pixels.shape[1:]
+        return height, width
+
+    @property
+    def pixels(self) -> int:
+        """Height times width."""
+        height, width = self.size
+        return height * width
+
+    @property
+    def frames(self) -> int:
+        """One picture."""
+        return 1
+
+    @property
+    def tensor(self) -> Tensor:
+        """The pixels, [C, H, W] uint8, where they lie."""
+        return torch.from_numpy(self.image.pixels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

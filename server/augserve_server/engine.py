@@ -13,18 +13,18 @@ from torch import Tensor
 from augserve_server.admission import Load, Ticket
 from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
 from augserve_server.codecs import peek
-from augserve_server.decoding import Decoded, Decoder, Encoded, Later, Wanted
+from augserve_server.decoding import Decoded, Decoder, Encoded, Later, Ready, Wanted
 from augserve_server.errors import OutputTooLarge, ServiceError
 from augserve_server.executor import Executor
-from augserve_server.inspection import EncodedSample, Inspector
+from augserve_server.inspection import EncodedSample, Inspector, raw_header
 from augserve_server.orders import Order, ReplayOrder
 from augserve_server.replays import EncodedReplay, ReplayInspector
 from augserve_server.results import Body, Encoder, Form, Several
 from augserve_server.timings import Timings
-from augserve_server.uploads import Upload
+from augserve_server.uploads import SampleUpload, Upload
 from augserve_server.work import Augmented, Result
 
-Item: TypeAlias = Encoded | EncodedSample
+Item: TypeAlias = Encoded | Ready | EncodedSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,15 @@ class Engine:
         self._limits = limits
 
     async def augment(self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Results:
-        """The results of every view of every image, in order; an image that fails, fails alone.
+        """The results of every view of every image, in order, as the order's form has them."""
+        results = await self.run(order, uploads, ticket, timings)
+        with timings.at("encode"):
+            return await self._encode(order.form, results)
+
+    async def run(
+        self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings
+    ) -> list[Result | ServiceError]:
+        """What comes of every view of every image, in order; an image that fails, fails alone.
 
         ``ticket`` holds what the request takes up, ``timings`` tells how far it is. When the caller is cancelled, what
         has not been begun is never done. Raises what is wrong with the request as a whole.
@@ -85,8 +93,7 @@ class Engine:
         if order.mixes and any(isinstance(result, Augmented) for result in results):
             with timings.at("mix"):
                 results = await self._mix(order, results)
-        with timings.at("encode"):
-            return await self._encode(order.form, results)
+        return results
 
     async def replay(self, order: ReplayOrder, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Replayed:
         """What the records make of the samples that they came with, in order; a sample that fails, fails alone."""
@@ -115,12 +122,16 @@ class Engine:
 
         return await self._decoder.each(look_and_check, uploads)
 
-    def _peek(self, upload: Upload) -> Encoded | ServiceError:
+    def _peek(self, upload: Upload) -> Encoded | Ready | ServiceError:
         if isinstance(upload, ServiceError):
             return upload
-        assert isinstance(upload, bytes)
+        assert not isinstance(upload, SampleUpload)
+        limits = self._limits.inspector.image
         try:
-            return Encoded(upload, peek(upload, self._limits.inspector.image))
+            if isinstance(upload, bytes):
+                return Encoded(upload, peek(upload, limits))
+            limits.check(raw_header(upload))
+            return Ready(upload)
         except ServiceError as exc:
             return exc.alone()
 
@@ -152,16 +163,19 @@ class Engine:
     ) -> dict[int, list[Outcome]]:
         """Queue a group, decoded or to be: from then on, only the queue and the device hold it."""
         outcomes: dict[int, list[Outcome]] = {i: [] for i, _ in group}
-        later = {i: self._later(order, item, outcomes[i]) for i, item in group}
-        first = [item for i, item in group if later[i] is None]
+        ready = {i: self._ready(order, item, outcomes[i]) for i, item in group}
+        first = [item for i, item in group if ready[i] is None and not isinstance(item, Ready)]
         decoded = iter(await self._decoder.decode(first, order.served.pipeline.input))
         for i, item in group:
-            outcomes[i] += self._submit(order, i, later[i] or next(decoded))
+            found = ready[i]
+            outcomes[i] += self._submit(order, i, next(decoded) if found is None else found)
             _give_when_done(outcomes[i][-1], ticket, Load(order.views, item.pixels))
         return outcomes
 
-    def _later(self, order: Order, item: Item, outcomes: Sequence[Outcome]) -> Later | None:
-        """An image to be decoded when its batch runs, where its header says all that is drawn from."""
+    def _ready(self, order: Order, item: Item, outcomes: Sequence[Outcome]) -> Tensor | Later | None:
+        """An image as it is, or to be decoded when its batch runs, where its header says all that is drawn from."""
+        if isinstance(item, Ready):
+            return item.tensor
         if order.in_parts or not isinstance(item, Encoded):
             return None
         pipeline = order.served.pipeline

@@ -14,11 +14,11 @@ from augserve_pipelines import InputRule, tv_tensors
 from augserve_server.animations import peek_animation
 from augserve_server.codecs import peek
 from augserve_server.errors import ServiceError
-from augserve_server.headers import ImageLimits
+from augserve_server.headers import Header, ImageLimits
 from augserve_server.patience import Patience
-from augserve_server.sources import Animation, FrameRow, Picture, Source, Video
+from augserve_server.sources import Animation, FrameRow, Picture, Raw, Source, Video
 from augserve_server.targets import TargetLimits, Targets, read_targets
-from augserve_server.uploads import SampleUpload, Upload
+from augserve_server.uploads import RawImage, SampleUpload, Upload
 from augserve_server.videos import peek_video, video_format
 
 Leaves: TypeAlias = dict[str, Tensor]
@@ -65,6 +65,12 @@ class EncodedSample:
         return {IMAGE_PART: image, **self.targets.tensors((height, width))}
 
 
+def raw_header(image: RawImage) -> Header:
+    """What a header would say of an image that came as its pixels."""
+    height, width = image.pixels.shape[1:]
+    return Header("raw", width, height, orientation=1)
+
+
 @dataclass(frozen=True, slots=True)
 class ClipLimits:
     """Bounds of one clip."""
@@ -85,17 +91,23 @@ class Inspector:
         """What is known of a sample before it is decoded. Raises what is wrong with it."""
         if isinstance(upload, ServiceError):
             raise upload
-        if isinstance(upload, bytes):
-            return EncodedSample(Picture(upload, peek(upload, self.image)), Targets(), self.clip.seconds)
+        if not isinstance(upload, SampleUpload):
+            return EncodedSample(self._image(upload), Targets(), self.clip.seconds)
         targets = read_targets(upload.targets, self.target)
         return EncodedSample(self._source(upload, wanted), targets, self.clip.seconds)
 
     def _source(self, upload: SampleUpload, wanted: Callable[[], bool]) -> Source | None:
         if upload.image is not None:
-            return Picture(upload.image, peek(upload.image, self.image))
+            return self._image(upload.image)
         if upload.clip is not None:
             return self._clip(upload.clip, Patience(self.clip.seconds, wanted))
         return FrameRow(tuple(map(self._frame, range(len(upload.frames)), upload.frames))) if upload.frames else None
+
+    def _image(self, image: bytes | RawImage) -> Source:
+        if isinstance(image, bytes):
+            return Picture(image, peek(image, self.image))
+        self.image.check(raw_header(image))
+        return Raw(image)
 
     def _clip(self, data: bytes, patience: Patience) -> Source:
         try:

@@ -7,6 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from augserve_server.statistics import Statistics
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
 MEGA: Final = 1e6
@@ -20,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.statistics = Statistics()
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
         self._results = self._counter("results", "Results computed and sent", "pipeline")
@@ -62,6 +65,10 @@ class Metrics:
         """A batch goes to the device, closed for the reason ``close``."""
         self._batches.labels(pipeline, close).inc()
         self._batch_size.labels(pipeline).observe(size)
+
+    def ran(self, pipeline: str, size: int, seconds: float) -> None:
+        """A batch came back from the device."""
+        self.statistics.batch(pipeline, size, seconds)
 
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent time in one of :data:`STAGES`."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from augserve.wire import IMAGE_PART, LABELS_PART
-from augserve_pipelines import InputRule
+from augserve.wire import IMAGE_PART, LABELS_PART, WIRE_QUERY
+from augserve_pipelines import InputRule, NoFinish
 from augserve_server.catalog import Served
-from augserve_server.decoding import Encoded
-from augserve_server.errors import TargetInvalid
+from augserve_server.decoding import Encoded, Ready
+from augserve_server.errors import ParameterInvalid, TargetInvalid
 from augserve_server.inspection import EncodedSample
 from augserve_server.negotiation import media_types_of, negotiate
 from augserve_server.results import Form
@@ -21,7 +21,7 @@ from augserve_server.work import Augmented, OverImages, OverSamples
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A pipeline over images: result ``i * views + v`` has seed ``seed + i * views + v``."""
+    """A pipeline over images: result ``i * views + v`` has seed ``seed + i * views + v``, or ``seeds[i] + v``."""
 
     served: Served
     seed: int
@@ -31,6 +31,8 @@ class Order:
     """Whether results come with the record of what was done to them."""
     in_parts: bool = False
     """Whether results are more than pixels, so that each has a body of its own or several."""
+    first_seeds: Sequence[int] | None = None
+    """The seed of each image's first view, where the images do not follow one another from ``seed``."""
 
     def for_uploads(self, uploads: Sequence[Upload]) -> Order:
         """The same order, where any of these has more than an image for results that have more than pixels."""
@@ -39,7 +41,8 @@ class Order:
 
     def seeds(self, image: int) -> range:
         """The seeds of an image's views."""
-        return range(self.seed + image * self.views, self.seed + (image + 1) * self.views)
+        first = self.seed + image * self.views if self.first_seeds is None else self.first_seeds[image]
+        return range(first, first + self.views)
 
     @property
     def work(self) -> OverImages | OverSamples:
@@ -51,13 +54,13 @@ class Order:
         """Whether the results are mixed with one another at the end."""
         return self.served.pipeline.batched
 
-    def output_bytes(self, image: Encoded | EncodedSample) -> int:
+    def output_bytes(self, image: Encoded | Ready | EncodedSample) -> int:
         """Bytes of one image's results before they are encoded; where their size depends on it, as large as it is."""
         signature = self.served.signature
         dtype: torch.dtype = getattr(torch, signature.dtype or "float32")
         height, width = signature.height or image.size[0], signature.width or image.size[1]
         pixels = height * width
-        beside = 0 if isinstance(image, Encoded) else image.targets.bytes_at(pixels)
+        beside = image.targets.bytes_at(pixels) if isinstance(image, EncodedSample) else 0
         return self.views * ((signature.channels or 3) * pixels * dtype.itemsize * image.frames + beside)
 
     def check(self, sample: EncodedSample) -> EncodedSample:
@@ -68,6 +71,23 @@ class Order:
         if labels is None:
             raise TargetInvalid(LABELS_PART, f"pipeline {self.served.name!r} mixes labels: send that of each image")
         return replace(sample, targets=sample.targets.with_label()) if labels.shape == (1,) else sample
+
+
+def variant_of(served: Served, dtype: str | None, wire: str | None) -> Served:
+    """A pipeline with its floats cast to ``dtype``, or sent as bytes where ``wire`` says so.
+
+    Raises ParameterInvalid where its results are no floats, or cannot be finished later.
+    """
+    given = served.signature.dtype
+    if dtype is not None and not (given or "").startswith(("float", "bfloat")):
+        raise ParameterInvalid("dtype", dtype, f"left out: pipeline {served.name!r} gives {given}")
+    if dtype is not None:
+        served = served.giving(dtype)
+    try:
+        return served if wire is None else served.in_bytes()
+    except NoFinish as exc:
+        allowed = f"left out: results of pipeline {served.name!r} cannot be finished later, for {exc}"
+        raise ParameterInvalid(WIRE_QUERY, wire, allowed) from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,12 +53,16 @@ class BodyLimits:
         )
 
 
-class _Body(Protocol):
-    """Takes a body as it arrives, and gives its samples at the end."""
+class _Sink(Protocol):
+    """Takes a body as it arrives."""
 
     def expect(self, size: int) -> None: ...
 
     def write(self, chunk: bytes) -> None: ...
+
+
+class _Body(_Sink, Protocol):
+    """Gives the samples of a body at its end."""
 
     def uploads(self) -> list[Upload]: ...
 
@@ -69,6 +73,18 @@ async def read_uploads(request: Request, limits: BodyLimits, ticket: Ticket, gra
     Raises what is wrong with the body as a whole, as soon as it is known: before any more of it is read.
     """
     body = _body(request, limits, grammar)
+    await _read(request, body, limits, ticket)
+    return body.uploads()
+
+
+async def read_bytes(request: Request, limits: BodyLimits, ticket: Ticket) -> bytearray:
+    """The whole body of a request. Raises what is wrong with it as soon as it is known."""
+    body = _PlainBody()
+    await _read(request, body, limits, ticket)
+    return body.data
+
+
+async def _read(request: Request, body: _Sink, limits: BodyLimits, ticket: Ticket) -> None:
     declared = request.headers.get("content-length")
     if declared is not None:
         size = int(declared)
@@ -80,7 +96,6 @@ async def read_uploads(request: Request, limits: BodyLimits, ticket: Ticket, gra
             await _receive(request, body, limits, ticket if declared is None else None)
     except TimeoutError as exc:
         raise BodyTimeout(limits.idle_s, limits.total_s) from exc
-    return body.uploads()
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
@@ -123,7 +138,7 @@ def _body(request: Request, limits: BodyLimits, grammar: Grammar) -> _Body:
     raise UnsupportedMediaType("Content-Type", header, ["image/*", FORM, *RAW_TYPES[1:]])
 
 
-async def _receive(request: Request, body: _Body, limits: BodyLimits, ticket: Ticket | None) -> None:
+async def _receive(request: Request, body: _Sink, limits: BodyLimits, ticket: Ticket | None) -> None:
     size = chunks = 0
     more = True
     while more:
@@ -150,6 +165,19 @@ async def _message(request: Request, limits: BodyLimits) -> Message:
 def _check_size(size: int, limits: BodyLimits) -> None:
     if size > limits.bytes:
         raise BodyTooLarge(size, limits.bytes)
+
+
+class _PlainBody:
+    """The body as it is."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def expect(self, size: int) -> None:
+        """Any size within the whole body's limit."""
+
+    def write(self, chunk: bytes) -> None:
+        self.data += chunk
 
 
 class _RawBody:

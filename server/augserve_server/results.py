@@ -20,6 +20,8 @@ from augserve_server.work import Augmented
 
 __all__ = ["Body", "Encoder", "Form", "Several", "stack", "write_all", "write_one", "write_tensor"]
 
+Made = TypeVar("Made")
+
 # Images that a worker encodes at a time.
 PIECE = 2
 
@@ -42,6 +44,10 @@ class Encoder:
 
     def __init__(self, threads: int | None) -> None:
         self._pool = Pool("encode", threads)
+
+    async def run(self, work: Callable[[], Made]) -> Made:
+        """What ``work`` gives, called in a thread."""
+        return await self._pool.run(work)
 
     async def each(self, results: Sequence[Tensor], form: Form) -> list[Body | ServiceError]:
         """A body for each result [C, h, w], or why it has none (WebP ends at 16,383 pixels a side)."""

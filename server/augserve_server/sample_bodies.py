@@ -70,7 +70,7 @@ def write_file(result: Augmented) -> Body:
 
 def write_parts(result: Augmented, media_type: str, quality: int) -> Several:
     """The parts of a result, its pixels in ``media_type``. Raises NotAcceptable where they cannot be written so."""
-    return Several([*_pixel_parts(result, media_type, quality), *_target_parts(result)])
+    return Several([*_pixel_parts(result, media_type, quality), *write_targets(result)])
 
 
 def can_be_picture(image: Tensor) -> bool:
@@ -94,7 +94,8 @@ def _pixel_parts(result: Augmented, media_type: str, quality: int) -> Iterator[N
             yield NamedBody(FRAME_PART, media_type, [encode(frame, media_type, quality)])
 
 
-def _target_parts(result: Augmented) -> Iterator[NamedBody]:
+def write_targets(result: Augmented) -> Iterator[NamedBody]:
+    """The parts of a result that are no pixels: its targets, and its record where it has one."""
     leaves = result.leaves
     if BOXES_PART in leaves:
         yield NamedBody(BOXES_PART, JSON, [_boxes(leaves[BOXES_PART])])

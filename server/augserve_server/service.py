@@ -42,10 +42,10 @@ class Service:
         )
         self.catalog.load()
         self._decoder = Decoder(settings.decode_threads, self.metrics)
-        self._encoder = Encoder(settings.encode_threads)
+        self.encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
         self._batcher = Batcher(self.executor, limits.batch, self.metrics)
-        self.engine = Engine(self._decoder, self._batcher, self.executor, self._encoder, limits)
+        self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits)
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight = 0
@@ -65,7 +65,7 @@ class Service:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            for part in (self._decoder, self.executor, self._encoder):
+            for part in (self._decoder, self.executor, self.encoder):
                 part.close()
 
     def enter(self) -> None:

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """Most views of each image that one request may ask for."""
     max_output_bytes: Count = 512 * MIB
     """Most bytes of results that one request may ask for, before they are encoded."""
+    max_json_bytes: Count = MIB
+    """Most bytes of JSON in a request of the Open Inference Protocol; large tensors are sent as binary data."""
 
     max_requests: Count = 1024
     """Most requests for work in flight; one more is refused with 429 before its body is read."""
@@ -112,6 +114,11 @@ class Settings(BaseSettings):
     """How long an idle connection is kept, in seconds."""
     drain_s: Seconds = 30.0
     """After SIGTERM, how long accepted work may take to finish, in seconds."""
+
+    compress_responses: bool = False
+    """Compress answers of the Open Inference Protocol where Accept-Encoding is just gzip or deflate: much slower."""
+    repository_control: bool = False
+    """Let clients of the Open Inference Protocol load and unload pipelines, and change what is logged."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe messages that are logged; each request is one line at info."""

@@ -14,6 +14,7 @@ from augserve_server.errors import ClipInvalid, ServiceError
 from augserve_server.headers import Header, ImageLimits
 from augserve_server.patience import Patience
 from augserve_server.pixels import Pixels, luma
+from augserve_server.uploads import RawImage
 from augserve_server.videos import VideoHeader, decode_video
 
 
@@ -57,6 +58,30 @@ class Picture:
 
     def decode(self, rule: InputRule, patience: Patience) -> Pixels:
         return decode(self.data, self.header, rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An image that came as its pixels."""
+
+    image: RawImage
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.image.pixels.shape[1:]
+        return height, width
+
+    @property
+    def frames(self) -> None:
+        return None
+
+    @property
+    def pixels(self) -> int:
+        height, width = self.size
+        return height * width
+
+    def decode(self, rule: InputRule, patience: Patience) -> Pixels:
+        return self.image.pixels.transpose(1, 2, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from augserve.wire import CLIP_PART, FRAME_PART, IMAGE_PART, RECORD_PART, TARGET_PARTS
 from augserve_server.errors import (
     BodyMalformed,
@@ -27,6 +30,13 @@ PIXEL_PARTS: Final = (IMAGE_PART, CLIP_PART, FRAME_PART)
 _NAME: Final = re.compile(r"(\w+)(?:\[(\d{1,9})\])?", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RawImage:
+    """An image that came as its pixels, [C, H, W] uint8."""
+
+    pixels: npt.NDArray[np.uint8]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A target as it came, and the media type that it came with."""
@@ -39,15 +49,15 @@ class Target:
 class SampleUpload:
     """A sample as it came: its pixels in one of three forms or not at all, its targets, and a record to replay."""
 
-    image: bytes | None = None
+    image: bytes | RawImage | None = None
     clip: bytes | None = None
     frames: tuple[bytes, ...] = ()
     targets: Mapping[str, Target] = field(default_factory=dict)
     record: bytes | None = None
 
 
-Upload = bytes | SampleUpload | ServiceError
-"""A sample as it came, just its bytes where it is an image alone; or why it was not kept."""
+Upload = bytes | RawImage | SampleUpload | ServiceError
+"""A sample as it came, just its bytes or pixels where it is an image alone; or why it was not kept."""
 
 
 @dataclass(frozen=True, slots=True)

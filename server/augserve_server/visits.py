@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from augserve.wire import REQUEST_ID_HEADER
 from augserve_server.admission import Ticket
-from augserve_server.answers import problem_answer
-from augserve_server.errors import Draining, InternalError
+from augserve_server.answers import error_answer
+from augserve_server.errors import Draining, InternalError, ServiceError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
 from augserve_server.timings import Timings
@@ -25,7 +25,7 @@ from augserve_server.timings import Timings
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
 LONGEST_PATH: Final = 200
-QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics")
+QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
@@ -59,6 +59,10 @@ class Visits:
         finally:
             visit.log()
             self._service.metrics.request(visit.pipeline, visit.status, visit.seconds)
+            if visit.pipeline:
+                results = visit.results if 200 <= visit.status < 300 else None
+                statistics = self._service.metrics.statistics
+                statistics.request(visit.pipeline, results, visit.seconds, visit.timings.seconds)
 
     async def _answer(self, visit: Visit) -> None:
         visit.scope[SCOPE_KEY] = visit
@@ -67,12 +71,12 @@ class Visits:
         except asyncio.CancelledError:  # the drain has taken as long as it may
             if visit.status:
                 raise
-            await Reply(problem_answer(Draining(), visit.id))(visit.scope, visit.receive, visit.send)
+            await visit.answer(Draining())
         except Exception as exc:  # the last resort: whatever it was, the client is told so, and the log has it
             logger.error("request %s failed", visit.id, exc_info=exc)
             if visit.status:
                 raise
-            await Reply(problem_answer(InternalError(), visit.id))(visit.scope, visit.receive, visit.send)
+            await visit.answer(InternalError())
 
 
 class Visit:
@@ -112,6 +116,10 @@ class Visit:
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
+
+    async def answer(self, error: ServiceError) -> None:
+        """Send an error, where nothing else was sent."""
+        await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
 
     def log(self) -> None:
         """One line about the request."""

@@ -3,7 +3,8 @@
 ServiceError                a client is told of it: a problem document
 ├── RequestError            the request, whatever images it carries
 │   ├── RouteNotFound, MethodNotAllowed
-│   ├── PipelineNotFound, ParameterInvalid, ParameterUnknown
+│   ├── PipelineNotFound, VersionNotFound, ParameterInvalid, ParameterUnknown
+│   ├── PipelineUnfit, TensorInvalid, ControlOff, NotSupported, EncodingNotSupported
 │   ├── BodyMalformed, EmptyBody, BodyTimeout
 │   ├── BodyTooLarge, TooManyChunks, TooManyImages, TooMuchWork, OutputTooLarge
 │   └── NotAcceptable, UnsupportedMediaType
@@ -50,19 +51,25 @@ from augserve_server.errors.request import (
     BodyMalformed,
     BodyTimeout,
     BodyTooLarge,
+    ControlOff,
     EmptyBody,
+    EncodingNotSupported,
     MethodNotAllowed,
     NotAcceptable,
+    NotSupported,
     OutputTooLarge,
     ParameterInvalid,
     ParameterUnknown,
     PipelineNotFound,
+    PipelineUnfit,
     RequestError,
     RouteNotFound,
+    TensorInvalid,
     TooManyChunks,
     TooManyImages,
     TooMuchWork,
     UnsupportedMediaType,
+    VersionNotFound,
 )
 from augserve_server.errors.unavailable import DeadlineExceeded, Draining, QueueFull, Unavailable
 
@@ -73,9 +80,11 @@ __all__ = [
     "ClientGone",
     "ClipInvalid",
     "ClipTooLarge",
+    "ControlOff",
     "DeadlineExceeded",
     "Draining",
     "EmptyBody",
+    "EncodingNotSupported",
     "FormatNotAllowed",
     "ImageCorrupt",
     "ImageError",
@@ -87,10 +96,12 @@ __all__ = [
     "MethodNotAllowed",
     "NoPipelines",
     "NotAcceptable",
+    "NotSupported",
     "OutputTooLarge",
     "ParameterInvalid",
     "ParameterUnknown",
     "PipelineNotFound",
+    "PipelineUnfit",
     "QueueFull",
     "RecordInvalid",
     "RequestError",
@@ -99,9 +110,11 @@ __all__ = [
     "StartError",
     "TargetInvalid",
     "TargetTooLarge",
+    "TensorInvalid",
     "TooManyChunks",
     "TooManyImages",
     "TooMuchWork",
     "Unavailable",
     "UnsupportedMediaType",
+    "VersionNotFound",
 ]

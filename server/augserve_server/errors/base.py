@@ -44,6 +44,13 @@ class ServiceError(Exception):
             self.members["field"] = field
         return self
 
+    def of_sample(self, index: int) -> Self:
+        """This error as that of the whole request, which fails for its sample ``index``."""
+        self.detail = f"sample {index}: {self.detail}"
+        self.args = (self.detail,)
+        self.members["index"] = index
+        return self
+
     def problem(self, request_id: str | None = None, **members: Any) -> Problem:
         """The problem document; ``members`` are added to the error's own (``index=3``, ``field="image"``)."""
         return Problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from augserve_server.errors.base import ServiceError
-from augserve_server.errors.wording import did_you_mean, listed, short
+from augserve_server.errors.wording import LONGEST_REASON, did_you_mean, listed, short
 
 
 class RequestError(ServiceError):
@@ -55,6 +55,75 @@ class PipelineNotFound(RequestError):
         there_are = " There are" if hint else "; there are"
         detail = f"no pipeline named {short(name)!r}{hint}{there_are}: {listed(sorted(available))}"
         super().__init__(detail, field="pipeline", value=short(name), allowed=sorted(available))
+
+
+class PipelineUnfit(RequestError):
+    """The file of a pipeline cannot be loaded; its last good version serves on, where there is one."""
+
+    slug = "pipeline-unfit"
+    title = "Pipeline unfit"
+
+    def __init__(self, name: str, problems: Sequence[str]) -> None:
+        detail = f"pipeline {short(name)!r} cannot be loaded: {short('; '.join(problems), LONGEST_REASON)}"
+        super().__init__(detail, field="pipeline", value=short(name))
+
+
+class VersionNotFound(RequestError):
+    """The pipeline exists, but not in this version: only the latest is kept."""
+
+    status = 404
+    slug = "version-not-found"
+    title = "Version not found"
+
+    def __init__(self, name: str, version: str, latest: int) -> None:
+        detail = f"there is no version {short(version)!r} of pipeline {short(name)!r}; there is {latest}"
+        super().__init__(detail, field="version", value=short(version), allowed=[str(latest)])
+
+
+class ControlOff(RequestError):
+    """What would change the running service is not allowed to be asked for."""
+
+    status = 403
+    slug = "control-off"
+    title = "Control is off"
+
+    def __init__(self, what: str) -> None:
+        """``what`` completes the sentence "... is not allowed"."""
+        super().__init__(f"{what} is not allowed: the setting repository_control is off", field="repository_control")
+
+
+class NotSupported(RequestError):
+    """The protocol has it, and this service does not."""
+
+    status = 501
+    slug = "not-supported"
+    title = "Not supported"
+
+
+class EncodingNotSupported(RequestError):
+    """The body is compressed in a way that is not undone."""
+
+    status = 501
+    slug = "encoding-not-supported"
+    title = "Encoding not supported"
+
+    def __init__(self, encoding: str, allowed: Sequence[str]) -> None:
+        detail = f"Content-Encoding {short(encoding)!r} is not taken; allowed: {listed(allowed)}"
+        super().__init__(detail, field="Content-Encoding", value=short(encoding), allowed=list(allowed))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Accept-Encoding": ", ".join(self.members["allowed"])}
+
+
+class TensorInvalid(RequestError):
+    """An input is not what the pipeline takes, or there is no such input or output."""
+
+    slug = "tensor-invalid"
+    title = "Tensor invalid"
+
+    def __init__(self, name: str, detail: str, **members: object) -> None:
+        super().__init__(detail, **{"field": name, **members})
 
 
 class ParameterInvalid(RequestError):
@@ -166,8 +235,8 @@ class OutputTooLarge(RequestError):
     slug = "output-too-large"
     title = "Output too large"
 
-    def __init__(self, value: int, limit: int) -> None:
-        detail = f"the results would have {value} bytes; at most {limit} are allowed; send fewer images or views"
+    def __init__(self, value: int, limit: int, where: str = "; send fewer images or views") -> None:
+        detail = f"the results would have {value} bytes; at most {limit} are allowed{where}"
         super().__init__(detail, value=value, limit=limit)
 
 

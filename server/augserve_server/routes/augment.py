@@ -8,15 +8,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from augserve.wire import DEFAULT_QUALITY, MAX_VIEWS, SEED_LIMIT, WIRE_QUERY, Wire
-from augserve_pipelines import NoFinish
+from augserve.wire import DEFAULT_QUALITY, MAX_VIEWS, SEED_LIMIT, Wire
 from augserve_server.answers import about_order, answer
 from augserve_server.catalog import Served
 from augserve_server.engine import Results
 from augserve_server.errors import ParameterInvalid
 from augserve_server.negotiation import negotiate
 from augserve_server.openapi import AUGMENT
-from augserve_server.orders import Order
+from augserve_server.orders import Order, variant_of
 from augserve_server.replies import Reply
 from augserve_server.requests import unless_gone
 from augserve_server.results import Form
@@ -84,25 +83,11 @@ def take_order(request: Request, served: Served, query: AugmentQuery, service: S
     check_given_once(request)
     if query.views > service.settings.max_views:
         raise ParameterInvalid("views", query.views, f"an integer from 1 to {service.settings.max_views}")
-    dtype = served.signature.dtype
-    if query.dtype is not None and not (dtype or "").startswith(("float", "bfloat")):
-        raise ParameterInvalid("dtype", query.dtype, f"left out: pipeline {served.name!r} gives {dtype}")
-    if query.dtype is not None:
-        served = served.giving(query.dtype)
-    if query.wire is not None:
-        served = _in_bytes(served, query.wire)
+    served = variant_of(served, query.dtype, query.wire)
     accept = ", ".join(request.headers.getlist("accept"))
     media_type = negotiate(accept, served.media_types)
     seed = secrets.randbits(32) if query.seed is None else query.seed
     return Order(served, seed, query.views, Form(media_type, query.quality), query.params)
-
-
-def _in_bytes(served: Served, wire: Wire) -> Served:
-    try:
-        return served.in_bytes()
-    except NoFinish as exc:
-        allowed = f"left out: results of pipeline {served.name!r} cannot be finished later, for {exc}"
-        raise ParameterInvalid(WIRE_QUERY, wire, allowed) from exc
 
 
 async def _work(request: Request, service: Service, visit: Visit, order: Order) -> Results:

@@ -28,7 +28,7 @@ class Direct(APIRoute):
         endpoint, model = self.endpoint, get_type_hints(self.endpoint)["query"]
 
         async def handle(request: Request) -> Response:
-            query, timeout_ms = _query(request, model), _timeout_ms(request)
+            query, timeout_ms = _query(request, model), read_timeout_ms(request)
             response: Response = await endpoint(request, **request.path_params, query=query, timeout_ms=timeout_ms)
             return response
 
@@ -42,7 +42,8 @@ def _query(request: Request, model: type[BaseModel]) -> BaseModel:
         raise RequestValidationError(exc.errors(include_url=False)) from exc
 
 
-def _timeout_ms(request: Request) -> int | None:
+def read_timeout_ms(request: Request) -> int | None:
+    """The deadline that a request's header gives it. Raises RequestValidationError where it is none."""
     given = request.headers.get(TIMEOUT_MS_HEADER)
     if given is None:
         return None

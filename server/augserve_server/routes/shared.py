@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from fastapi import Header, Request
 
 from augserve.wire import MAX_VIEWS, SEED_LIMIT, TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
-from augserve_server.engine import Results, Together
+from augserve_server.engine import Together
 from augserve_server.errors import DeadlineExceeded, ParameterInvalid, ServiceError
 from augserve_server.requests import BodyLimits, read_uploads
 from augserve_server.service import Service
@@ -59,7 +59,7 @@ async def read(request: Request, service: Service, visit: Visit, grammar: Gramma
         return await read_uploads(request, BodyLimits.of(service.settings), visit.ticket, grammar)
 
 
-async def within(limit_ms: int | None, service: Service, visit: Visit, work: Coroutine[Any, Any, Made]) -> Made:
+async def within(limit_ms: float | None, service: Service, visit: Visit, work: Coroutine[Any, Any, Made]) -> Made:
     """What ``work`` gives. Raises DeadlineExceeded where it takes longer than the client, else the server, allows."""
     allowed_ms = service.settings.deadline_ms if limit_ms is None else limit_ms
     try:
@@ -69,7 +69,7 @@ async def within(limit_ms: int | None, service: Service, visit: Visit, work: Cor
         raise DeadlineExceeded(allowed_ms, visit.timings.stage) from exc
 
 
-def count(service: Service, visit: Visit, results: Results, views: int) -> None:
+def count(service: Service, visit: Visit, results: Together | Sequence[object], views: int) -> None:
     """Count results, failures (an image fails in all its views) and times."""
     failures = [] if isinstance(results, Together) else [one for one in results if isinstance(one, ServiceError)]
     visit.failed = len(failures)

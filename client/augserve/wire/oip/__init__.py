@@ -16,6 +16,7 @@ from augserve.wire.oip.binary import (
 from augserve.wire.oip.datatypes import BINARY_ONLY, BYTES, NAMES, NUMPY, OF_DTYPE, check_datatype, size_of
 from augserve.wire.oip.elements import read_elements, read_strings, write_strings
 from augserve.wire.oip.heads import HeadLimits, check_parameter
+from augserve.wire.oip.heads import parse as read_object
 from augserve.wire.oip.tensors import (
     REGION_KEYS,
     InferRequest,
@@ -52,6 +53,7 @@ __all__ = [
     "check_parameter",
     "read_elements",
     "read_head_length",
+    "read_object",
     "read_request",
     "read_response",
     "read_strings",

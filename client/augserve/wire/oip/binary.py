@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 from augserve.wire.dtypes import Buffer, InvalidBody, flat
@@ -38,7 +39,7 @@ BINARY_SIZE: Final = "binary_data_size"
 BINARY_DATA: Final = "binary_data"
 BINARY_OUTPUT: Final = "binary_data_output"
 
-RESPONSE_LIMITS: Final = HeadLimits(bytes=1 << 30, tensors=64)
+RESPONSE_LIMITS: Final = HeadLimits(bytes=1 << 30, tensors=64, elements=1 << 24)
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
@@ -182,7 +183,9 @@ def _read_inputs(head: Mapping[str, Any], blobs: memoryview, limits: HeadLimits)
     if "inputs" not in head:
         raise InvalidBody("the request has no 'inputs'")
     inputs: list[Tensor] = []
-    for each in objects_of(head, "inputs", limits.tensors):
+    heads = objects_of(head, "inputs", limits.tensors)
+    _check_elements(heads, limits)
+    for each in heads:
         tensor, blobs = _read_tensor(each, blobs, "input", limits)
         inputs.append(tensor)
     _check_end(blobs, "input")
@@ -192,7 +195,9 @@ def _read_inputs(head: Mapping[str, Any], blobs: memoryview, limits: HeadLimits)
 
 def _read_outputs(head: Mapping[str, Any], blobs: memoryview, limits: HeadLimits) -> list[OutputTensor]:
     outputs: list[OutputTensor] = []
-    for each in objects_of(head, "outputs", limits.tensors):
+    heads = objects_of(head, "outputs", limits.tensors)
+    _check_elements(heads, limits)
+    for each in heads:
         read, blobs = _read_tensor(each, blobs, "output", limits)
         data = [read.data] if isinstance(read.data, Buffer) else write_strings(read.data)
         buffers: Sequence[Buffer] = [] if REGION in read.parameters else data
@@ -200,6 +205,12 @@ def _read_outputs(head: Mapping[str, Any], blobs: memoryview, limits: HeadLimits
     _check_end(blobs, "output")
     _check_names([output.name for output in outputs], "output")
     return outputs
+
+
+def _check_elements(heads: Sequence[Mapping[str, Any]], limits: HeadLimits) -> None:
+    count = sum(prod(shape_of(each, "a tensor")) for each in heads if each.get("datatype") == BYTES)
+    if count > limits.elements:
+        raise InvalidBody(f"there are {count} elements of BYTES; allowed are {limits.elements}")
 
 
 def _read_tensor(

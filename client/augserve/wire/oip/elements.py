@@ -14,6 +14,8 @@ from augserve.wire.dtypes import Buffer, InvalidBody, flat
 from augserve.wire.oip.datatypes import BINARY_ONLY, BYTES, NUMPY, size_of
 
 _LENGTH: Final = struct.Struct("<I")
+_SHORT: Final = 128
+"""Up to so many bytes, a copy is smaller than a view."""
 _MAX_NESTING: Final = 32
 _JSON_TYPES: Final[Mapping[str, set[type]]] = {"b": {bool}, "f": {int, float}}
 """What an element may be in JSON, by kind of numpy's types; an integer for the others."""
@@ -33,7 +35,7 @@ def read_elements(name: str, datatype: str, shape: Sequence[int], blob: Buffer) 
 
 
 def read_strings(name: str, count: int, blob: Buffer) -> list[Buffer]:
-    """The elements of BYTES: views of the blob. Raises ``InvalidBody`` unless it has exactly ``count`` of them."""
+    """The elements of BYTES: views of the blob, but for short ones. ``InvalidBody`` unless they are just ``count``."""
     view, place = flat(blob), 0
     if count * _LENGTH.size > len(view):
         raise InvalidBody(f"tensor {name!r}: {count} elements of BYTES do not fit in {len(view)} bytes")
@@ -44,7 +46,7 @@ def read_strings(name: str, count: int, blob: Buffer) -> list[Buffer]:
         place = start + length
         if place > len(view):
             raise InvalidBody(f"tensor {name!r}: element {index} of BYTES ends at byte {place} of {len(view)}")
-        elements.append(view[start:place])
+        elements.append(view[start:place] if length > _SHORT else bytes(view[start:place]))
     if place != len(view):
         raise InvalidBody(f"tensor {name!r}: {len(view) - place} bytes follow its {count} elements of BYTES")
     return elements

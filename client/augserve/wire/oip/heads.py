@@ -34,6 +34,8 @@ class HeadLimits:
     """Of inputs, and of outputs."""
     parameters: int = 64
     """Of the message, and of each tensor."""
+    elements: int = 1 << 17
+    """Of all tensors of BYTES together: each costs more than its bytes."""
 
 
 def parse(text: Buffer, limits: HeadLimits) -> dict[str, Any]:
