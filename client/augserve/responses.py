@@ -262,8 +262,8 @@ def _error_document(answer: Answer) -> Problem | None:
         return None
     try:
         members = json.loads(answer.body)
-        return Problem.model_validate({**members, "detail": members["error"], "status": answer.status})
-    except (KeyError, TypeError, ValueError):
+        return Problem.model_validate({"status": answer.status, "detail": members.pop("error"), **members})
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
