@@ -11,13 +11,14 @@ import httpx
 import numpy as np
 import python_multipart
 from PIL import Image, UnidentifiedImageError
-from small_answers import answer, problem
+from small_answers import answer, problem, refusal
+from small_inference import SmallInference
 
 from augserve import wire
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
-__all__ = ["Service", "SmallResult", "augmented", "problem", "record_of"]
+__all__ = ["Service", "SmallResult", "augmented", "problem", "record_of", "refusal"]
 
 
 def augmented(pixels: Pixels, seed: int) -> Pixels:
@@ -118,6 +119,8 @@ class Service:
         return self.before(request, len(self.requests)) or self._work(request)
 
     def _work(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/v2/"):
+            return self._infer(request)
         samples = read_samples(request)
         if len(samples) > self.max_images:
             return problem(413, "too-many-images", limit=self.max_images)
@@ -133,6 +136,14 @@ class Service:
             headers |= {wire.SEED_HEADER: request.url.params["seed"], wire.FINGERPRINT_HEADER: self.fingerprint}
         alone = not (params or replay) and all(sample.is_image for sample in samples)
         return answer(results, request.headers["Accept"], headers, alone=alone)
+
+    def _infer(self, request: httpx.Request) -> httpx.Response:
+        asked = SmallInference.of(request, SmallSample)
+        if len(asked.samples) > self.max_images:
+            return refusal(413, "too-many-images", limit=self.max_images)
+        pairs = zip(asked.repeated, asked.seeds, strict=True)
+        results = [sample.augment(seed, asked.params) for sample, seed in pairs]
+        return asked.answer(results, self.fingerprint, f"request-{len(self.requests)}")
 
     def _drawn(self, request: httpx.Request, samples: Sequence[SmallSample], params: bool) -> list[SmallResult | None]:
         seed, views = int(request.url.params["seed"]), int(request.url.params["views"])
