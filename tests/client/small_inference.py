@@ -30,8 +30,7 @@ class SmallInference:
 
     @classmethod
     def of(cls, request: httpx.Request, new_sample: Callable[[], SmallSample]) -> SmallInference:
-        length = oip.read_head_length(request.headers.get(oip.HEAD_LENGTH_HEADER), len(request.content))
-        found = oip.read_request(request.content, length, request.url.path.split("/")[3])
+        found = asked(request)
         given = {tensor.name: tensor for tensor in found.inputs}
         pixels = next(given[name] for name in names.PIXEL_INPUTS if name in given)
         samples = [new_sample() for _ in range(pixels.shape[0])]
@@ -60,8 +59,10 @@ class SmallInference:
         """The sample of every result."""
         return [sample for sample in self.samples for _ in range(int(self.request.parameters.get("views", 1)))]
 
-    def answer(self, results: Sequence[SmallResult | None], fingerprint: str, request_id: str) -> httpx.Response:
-        parameters = {names.SEED_KEY: self.seeds[0], names.FINGERPRINT_KEY: fingerprint, names.TIMING_KEY: TIMING}
+    def answer(
+        self, results: Sequence[SmallResult | None], request_id: str, more: dict[str, oip.Scalar]
+    ) -> httpx.Response:
+        parameters = {names.SEED_KEY: self.seeds[0], names.TIMING_KEY: TIMING, **more}
         outputs = [self._output(output.name, results) for output in self.request.outputs]
         response = oip.InferResponse(self.request.model_name, "1", parameters=parameters, outputs=outputs)
         message = oip.write_response(response, self.request)
@@ -90,6 +91,12 @@ class SmallInference:
     def _file(self, result: SmallResult, media_type: str) -> bytes:
         alone = not self.params and all(sample.is_image for sample in self.samples)
         return encode(result.image, media_type) if alone or media_type != wire.SAFETENSORS else encode_archive(result)
+
+
+def asked(request: httpx.Request) -> oip.InferRequest:
+    """What a request of the Open Inference Protocol asks for."""
+    length = oip.read_head_length(request.headers.get(oip.HEAD_LENGTH_HEADER), len(request.content))
+    return oip.read_request(request.content, length, request.url.path.split("/")[-2])
 
 
 def take_pixels(pixels: oip.Tensor, samples: Sequence[SmallSample]) -> None:

@@ -15,6 +15,7 @@ from small_answers import answer, problem, refusal
 from small_inference import SmallInference
 
 from augserve import wire
+from augserve.wire.oip import names
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -111,6 +112,8 @@ class Service:
     before: Callable[[httpx.Request, int], httpx.Response | None] = lambda request, number: None
     fingerprint: str = "f" * 64
     max_images: int = 256
+    parameters: dict[str, str] = field(default_factory=dict)
+    """More of them in answers of the Open Inference Protocol."""
     requests: list[httpx.Request] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -119,7 +122,7 @@ class Service:
         return self.before(request, len(self.requests)) or self._work(request)
 
     def _work(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.startswith("/v2/"):
+        if "/v2/models/" in request.url.path:
             return self._infer(request)
         samples = read_samples(request)
         if len(samples) > self.max_images:
@@ -143,7 +146,8 @@ class Service:
             return refusal(413, "too-many-images", limit=self.max_images)
         pairs = zip(asked.repeated, asked.seeds, strict=True)
         results = [sample.augment(seed, asked.params) for sample, seed in pairs]
-        return asked.answer(results, self.fingerprint, f"request-{len(self.requests)}")
+        parameters = {names.FINGERPRINT_KEY: self.fingerprint, **self.parameters}
+        return asked.answer(results, f"request-{len(self.requests)}", parameters)
 
     def _drawn(self, request: httpx.Request, samples: Sequence[SmallSample], params: bool) -> list[SmallResult | None]:
         seed, views = int(request.url.params["seed"]), int(request.url.params["views"])

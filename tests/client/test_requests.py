@@ -96,12 +96,12 @@ def test_one_image_is_the_body() -> None:
     assert request.path == "/v1/augment/pipeline"
 
 
-def test_several_images_are_a_form() -> None:
+def test_several_samples_are_a_form_where_they_are_no_tensors() -> None:
     images = [b"one\r\n--", b"", b"\x00\xff" * 100]
     request = build(Call("pipeline", seed=1), *images)
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
     parts = list(BytesParser(policy=HTTP).parsebytes(head + request.body).iter_parts())
-    assert [part.get_param("name", header="content-disposition") for part in parts] == ["image"] * 3
+    assert [part.get_param("name", header="content-disposition") for part in parts] == [f"image[{i}]" for i in range(3)]
     assert all(image in request.body for image in images)
     assert len(parts) == 3
 
