@@ -24,7 +24,7 @@ class OnError(StrEnum):
     """What becomes of a request with a sample that fails."""
 
     FAIL = "fail"  # it fails, with the error of the first one
-    SKIP = "skip"  # their results are left out of every output but STATUS and ERRORS
+    SKIP = "skip"  # their results are left out of every output but STATUS, ERRORS and PROBLEMS
     FILL = "fill"  # their results are zeros, or empty
 
 
