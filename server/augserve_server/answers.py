@@ -89,7 +89,8 @@ def error_answer(error: ServiceError, request_id: str, path: str) -> Answer:
     if path != OIP_ROOT and not path.startswith(f"{OIP_ROOT}/"):
         return problem_answer(error, request_id)
     status = OIP_STATUS.get(error.status, error.status)
-    members = error.problem(request_id).model_dump(exclude_none=True)  # for our own clients: others read only the text
+    # The members are for our own clients: others read no more than the text.
+    members = error.problem(request_id).model_dump(exclude_none=True, exclude={"detail"})
     return Answer(status, JSON, [json.dumps({"error": error.detail, **members}).encode()], error.headers)
 
 
