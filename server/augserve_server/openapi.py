@@ -41,6 +41,8 @@ Runs torchvision-v2 augmentation pipelines over your images: batched, seeded per
 
 Errors are problem documents (RFC 9457): `type` is `urn:augserve:error:<slug>`, `detail` says what was wrong, the value
 and what is allowed. Every response carries `Augserve-Request-Id`; send `X-Request-Id` to choose it.
+
+Under `/v2` is the Open Inference Protocol, for clients that speak it: this document has no words for its bodies.
 """
 
 _BINARY: Final[Document] = {"type": "string", "format": "binary"}

@@ -196,7 +196,7 @@ def test_a_head_that_is_wrong_is_refused(head: Any, words: str) -> None:
         (b"\xff\xff\xff\xff" + b"a" * 8, [1], "element 0 of BYTES ends at byte"),
         (b"\x01\0\0\0a\0\0\0", [2], "element 1 of BYTES ends at byte 9 of 8"),
         (b"\x01\0\0\0ab", [1], "1 bytes follow"),
-        (b"\x01\0\0\0a", [2**40], "1099511627776 elements of BYTES; allowed are 131072"),
+        (b"\x01\0\0\0a", [2**40], "1099511627776 elements of BYTES; allowed are 16384"),
         (b"a", [0], "1 bytes follow"),
     ],
 )

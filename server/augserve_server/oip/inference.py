@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from augserve.wire import oip
+from augserve_server.admission import Load
 from augserve_server.catalog import Catalog, Served
 from augserve_server.errors import NotSupported, ParameterInvalid, TensorInvalid, VersionNotFound
 from augserve_server.errors.wording import did_you_mean, listed
@@ -68,6 +69,7 @@ class Inference:
         options = read_options(request.parameters, settings.max_views)
         limits = SampleLimits(settings.max_images, settings.max_image_bytes, settings.max_clip_frames)
         inputs = read_inputs(request.inputs, served.pipeline.input.channels, limits)
+        request = replace(request, inputs=())  # what was encoded is in the uploads: a body is not kept for it
         names = _output_names(request, inputs, options)
         order = _order(served, options, inputs, RECIPE in names)
         timeout_ms = options.timeout_us / 1000 if options.timeout_us else None
@@ -90,9 +92,10 @@ class Inference:
         outcomes = await self.service.engine.run(packing.order, inputs.uploads, visit.ticket, visit.timings)
         packing.check(outcomes)
         with visit.timings.at("encode"):
+            visit.ticket.take(Load(bytes=packing.copied_bytes(outcomes, names)))
             if packing.is_cheap(outcomes, names):
-                return outcomes, packing.pack(outcomes, names)
-            return outcomes, await self.service.encoder.run(lambda: packing.pack(outcomes, names))
+                return packing.pack(outcomes, names)
+            return await self.service.encoder.run(lambda: packing.pack(outcomes, names))
 
 
 def _output_names(request: oip.InferRequest, inputs: Inputs, options: Options) -> list[str]:
@@ -108,9 +111,18 @@ def _output_names(request: oip.InferRequest, inputs: Inputs, options: Options) -
             hint = did_you_mean(output.name, allowed) or ";"
             detail = f"there is no output {output.name!r} of these inputs{hint} allowed: {listed(allowed)}"
             raise TensorInvalid(output.name, detail, allowed=allowed)
+        _check_parameters(output)
         if oip.region_of(output) is not None:
             raise NotSupported(f"output {output.name!r} is in shared memory, which is not enabled", field=output.name)
     return [output.name for output in request.outputs]
+
+
+def _check_parameters(output: oip.RequestedOutput) -> None:
+    known = (oip.BINARY_DATA, *oip.REGION_KEYS)
+    unknown = next((name for name in output.parameters if name not in known), None)
+    if unknown is not None:
+        detail = f"output {output.name!r} has parameter {unknown!r}; allowed: {listed(known)}"
+        raise TensorInvalid(output.name, detail, allowed=[*known])
 
 
 def _order(served: Served, options: Options, inputs: Inputs, recipe: bool) -> Order:

@@ -339,6 +339,12 @@ def test_outputs_that_are_not_there_are_refused(client: Stock) -> None:
         client.infer("train", [strings("IMAGE", FILES)], outputs=outputs("BOXES"))
 
 
+def test_outputs_are_not_classified(client: Stock) -> None:
+    with refused(400, "output 'PIXELS' has parameter 'classification'; allowed: binary_data"):
+        asked = [triton.InferRequestedOutput("PIXELS", class_count=2)]
+        client.infer("train", [strings("IMAGE", FILES)], outputs=asked)
+
+
 def test_shared_memory_that_is_not_enabled_is_refused(client: Stock) -> None:
     image = triton.InferInput("IMAGE", [1], "BYTES")
     image.set_shared_memory("region", 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from augserve.wire.oip.binary import (
+    BINARY_DATA,
     BINARY_OUTPUT,
     HEAD_LENGTH_HEADER,
     Message,
@@ -31,6 +32,7 @@ from augserve.wire.oip.tensors import (
 )
 
 __all__ = [
+    "BINARY_DATA",
     "BINARY_ONLY",
     "BINARY_OUTPUT",
     "BYTES",

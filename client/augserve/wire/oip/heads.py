@@ -34,7 +34,7 @@ class HeadLimits:
     """Of inputs, and of outputs."""
     parameters: int = 64
     """Of the message, and of each tensor."""
-    elements: int = 1 << 17
+    elements: int = 1 << 14
     """Of all tensors of BYTES together: each costs more than its bytes."""
 
 

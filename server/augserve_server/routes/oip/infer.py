@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -40,7 +41,9 @@ async def infer(request: Request) -> Reply:
 
 async def _work(request: Request, service: Service, visit: Visit, name: str, version: str) -> Answer:
     asked = await _read(request, service, visit, name, version)
-    response = await unless_gone(request.receive, Inference(service).infer(asked, visit))
+    work = Inference(service).infer(asked, visit)
+    asked = replace(asked, inputs=())  # the body need not be kept for what else is asked
+    response = await unless_gone(request.receive, work)
     return await _answer(response, asked)
 
 
