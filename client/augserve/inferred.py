@@ -14,8 +14,8 @@ from augserve.inference import in_parts, is_dense
 from augserve.parcels import Parcel
 from augserve.requests import Call
 from augserve.wire import (
+    IMAGE_PART,
     RECORD_PART,
-    SAFETENSORS,
     Buffer,
     Finish,
     Part,
@@ -32,7 +32,7 @@ _PARTS: Final[Mapping[str, str]] = {**names.TARGETS, names.RECIPE: RECORD_PART}
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """The results of an answer, what they came as, and what it says of itself."""
+    """The results of an answer, the media type of those that are files, and what it says of itself."""
 
     items: Sequence[Any]
     block: Any
@@ -56,8 +56,12 @@ def read_inferred(
         if call.wire is None:
             raise ResponseInvalid("the answer is to be finished here, and wire='uint8' was not asked for")
         reader = reader.finishing(Finish.read(str(finish)))
-    items, block = answer.dense(reader) if is_dense(call, parcels) else (answer.encoded(reader), None)
-    return Inferred(items, block, answer.media_type, response.parameters)
+    errors = answer.errors()
+    if is_dense(call, parcels):
+        items, block = answer.dense(reader, errors)
+        return Inferred(items, block, None, response.parameters)
+    media_type = answer.media_type() if len(errors) < answer.count else None
+    return Inferred(answer.encoded(reader, errors, media_type), None, media_type, response.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,19 @@ class _Answer:
     parcels: Sequence[Parcel]
     count: int
 
-    @property
-    def media_type(self) -> str | None:
+    def media_type(self) -> str:
         """Of encoded results."""
-        if self.call.form != "bytes" or len(self._errors()) == self.count:
-            return None
         return str(self._output(names.ENCODED).parameters.get(names.CONTENT_TYPE_KEY, ""))
 
-    def dense(self, reader: Reader) -> tuple[list[Any], Any]:
+    def errors(self) -> dict[int, ServiceError]:
+        """What is wrong with each result that failed."""
+        failed = np.flatnonzero(_numbers(self._output(names.STATUS), self.count))
+        problems = self._elements(names.PROBLEMS)
+        return {i: service_error(Problem.model_validate_json(bytes(problems[i]))) for i in failed.tolist()}
+
+    def dense(self, reader: Reader, errors: Mapping[int, ServiceError]) -> tuple[list[Any], Any]:
         """Each result, and the block [R, C, H, W] that they are views of, where they are of one shape and all good."""
-        errors, pixels = self._errors(), self._output(names.PIXELS)
+        pixels = self._output(names.PIXELS)
         if len(errors) == self.count:
             return [errors[i] for i in range(self.count)], None
         if pixels.datatype == oip.BYTES:
@@ -89,21 +96,16 @@ class _Answer:
         items = [errors.get(i, item) for i, item in enumerate(block)]
         return items, None if errors else block
 
-    def encoded(self, reader: Reader) -> list[Any]:
+    def encoded(self, reader: Reader, errors: Mapping[int, ServiceError], media_type: str | None) -> list[Any]:
         """Results of a body each: files, or all that belongs to a sample."""
-        errors, files = self._errors(), self._elements(names.ENCODED)
+        files = [_part(IMAGE_PART, file, media_type or "") for file in self._elements(names.ENCODED)]
         beside = {part: self._elements(name) for name, part in _PARTS.items() if self._has(name)}
-        return [
-            errors[i] if i in errors else self._result(reader, i, file, {p: of[i] for p, of in beside.items()})
-            for i, file in enumerate(files)
-        ]
+        more = [[_part(name, each[i]) for name, each in beside.items() if len(each[i])] for i in range(self.count)]
+        return [errors[i] if i in errors else self._result(reader, i, [files[i], *more[i]]) for i in range(self.count)]
 
-    def _result(self, reader: Reader, index: int, file: Buffer, beside: Mapping[str, Buffer]) -> Any:
-        media_type = self.media_type or SAFETENSORS
+    def _result(self, reader: Reader, index: int, parts: Sequence[Part]) -> Any:
         if not in_parts(self.call, self.parcels):
-            return reader.one(file, media_type)
-        parts = [Part({"content-type": media_type}, [file])]
-        parts += [Part(_headers(name), [each]) for name, each in beside.items() if memoryview(each).nbytes]
+            return reader.one(parts[0].body, parts[0].media_type)
         augmented = reader.augmented(parts)
         if augmented.image is None:
             raise ResponseInvalid(f"the answer has no image for result {index}")
@@ -117,12 +119,6 @@ class _Answer:
             errors[i] if i in errors else reader.raw(_raw(datatype, tuple(shape), element))
             for i, (shape, element) in enumerate(zip(shapes.tolist(), self._elements(names.PIXELS), strict=True))
         ]
-
-    def _errors(self) -> dict[int, ServiceError]:
-        """What is wrong with each result that failed."""
-        failed = np.flatnonzero(_numbers(self._output(names.STATUS), self.count))
-        problems = self._elements(names.PROBLEMS)
-        return {i: service_error(Problem.model_validate_json(bytes(problems[i]))) for i in failed.tolist()}
 
     def _elements(self, name: str) -> list[Buffer]:
         output = self._output(name)
@@ -169,5 +165,6 @@ def _numbers(output: oip.OutputTensor, count: int) -> np.ndarray[Any, np.dtype[n
     return np.frombuffer(_only(output), "<i4").reshape(output.shape)
 
 
-def _headers(name: str) -> dict[str, str]:
-    return {header.lower(): value for header, value in attachment(name).items()}
+def _part(name: str, body: Buffer, media_type: str = "") -> Part:
+    headers = {header.lower(): value for header, value in attachment(name).items()}
+    return Part({**headers, "content-type": media_type}, [body])

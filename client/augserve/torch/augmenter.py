@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 class Batch(NamedTuple):
     """What a loader gives: ``for images, labels in loader``."""
 
-    images: Tensor | list[Any]
-    """[N, C, h, w]; a list where shapes differ, and of :class:`Augmented` where items are samples with targets."""
+    images: Any
+    """A tensor [N, C, h, w]; a list where shapes differ, or of :class:`Augmented` where items are samples."""
     labels: Any
     """As ``torch.utils.data.default_collate`` makes them; a list where there is a None among them."""
 
