@@ -227,6 +227,26 @@ def test_a_fallback_of_another_pipeline_is_noticed(
         next(iter(AugmentedLoader(pairs, augmenter)))
 
 
+def test_samples_with_targets_have_no_fallback(with_fallback: Any) -> None:
+    pairs = [(Sample(make_files(1)[0], boxes=[[1, 2, 30, 20]]), 0)]
+    with pytest.raises(ConnectionFailed):
+        next(iter(AugmentedLoader(pairs, with_fallback(NOWHERE))))
+
+
+def test_after_an_error_a_loader_goes_on_where_it_was(
+    client: Client, pairs: list[tuple[Path, int]], tmp_path: Path
+) -> None:
+    coming = [*pairs[:4], (tmp_path / "late.jpg", 4), *pairs[5:8]]
+    loader = AugmentedLoader(coming, Augmenter(client, "train"), batch_size=2)
+    batches = iter(loader)
+    assert [label for label, _ in samples_of([next(batches), next(batches)])] == [0, 1, 2, 3]
+    with pytest.raises(SampleFailed, match=r"late\.jpg"):
+        next(batches)
+    (tmp_path / "late.jpg").write_bytes(pairs[4][0].read_bytes())
+    loader.load_state_dict(loader.state_dict())
+    assert [label for label, _ in samples_of(loader)] == [4, 5, 6, 7]
+
+
 def test_a_pipeline_that_mixes_a_batch_is_no_fallback() -> None:
     mixing = Pipeline.loads(
         "transforms: [{Resize: {size: [32, 32]}}, {ToDtype: {dtype: float32, scale: true}}, {MixUp: {num_classes: 3}}]"
