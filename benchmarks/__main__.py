@@ -14,7 +14,7 @@ from benchmarks import gpu
 from benchmarks.measure import call
 from benchmarks.results import Results, Section, show
 
-CPU = ("engine", "decoding", "server", "arrivals", "mixed")
+CPU = ("engine", "decoding", "server", "arrivals", "mixed", "training")
 PARTS = (*CPU, "memory", "gpu")
 """What there is: modules of this package, each with ``run``."""
 

@@ -187,6 +187,7 @@ class AsyncWork(ABC):
         as_: Form = "numpy",
         views: int | None = None,
         seed: int | None = None,
+        seeds: Sequence[int] | None = None,
         dtype: DType | None = None,
         media_type: str | None = None,
         quality: int | None = None,
@@ -198,7 +199,7 @@ class AsyncWork(ABC):
         """Run a pipeline on one image or several: see :meth:`Client.augment`."""
         form = {"dtype": dtype, "media_type": media_type, "quality": quality}
         options = {**form, "params": params, "wire": wire, "device": device}
-        return await self._call(Call.of(pipeline, as_, seed, views=views, **options), images, timeout)
+        return await self._call(Call.of(pipeline, as_, seed, seeds, views=views, **options), images, timeout)
 
     @overload
     async def replay(

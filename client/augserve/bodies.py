@@ -25,7 +25,6 @@ from augserve.wire import (
     RECORD_PART,
     SAFETENSORS,
     TARGET_PARTS,
-    TENSOR_MEDIA_TYPES,
     TENSOR_NAME,
     Buffer,
     Finish,
@@ -50,8 +49,8 @@ class Reader(Protocol):
     def one(self, body: Buffer, media_type: str) -> Any:
         """The body of one result."""
 
-    def many(self, body: Buffer, media_type: str, count: int) -> tuple[Sequence[Any], Any]:
-        """The body of ``count`` results: each of them, and the dense block that they are views of or None."""
+    def raw(self, pixels: RawTensor) -> Any:
+        """Pixels of one result, or of several in one block."""
 
     def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
         """All parts of one result that may have targets."""
@@ -90,11 +89,7 @@ class TensorReader:
         return replace(self, finish=finish)
 
     def one(self, body: Buffer, media_type: str) -> Any:
-        return self._pixels(_read_raw(body, media_type))
-
-    def many(self, body: Buffer, media_type: str, count: int) -> tuple[Sequence[Any], Any]:
-        block = self._pixels(_read_block(body, media_type, count))  # [R, C, H, W]
-        return list(block), block
+        return self.raw(_read_raw(body, media_type))
 
     def augmented(self, parts: Sequence[Part]) -> Augmented[Any, Any]:
         part = parts[0]
@@ -105,20 +100,20 @@ class TensorReader:
         pixels = archive.tensors.get(IMAGE_PART, archive.tensors.get(TENSOR_NAME))
         targets = {name: raw for name, raw in archive.tensors.items() if name in TARGET_PARTS}
         values = {name: self.convert(_own(raw)) for name, raw in targets.items()}
-        image = None if pixels is None else self._pixels(pixels)
+        image = None if pixels is None else self.raw(pixels)
         return _augmented(image, values, values.get(MASKS_PART), Metadata.read(archive.metadata))
 
-    def _pixels(self, raw: RawTensor) -> Any:
-        values = self.convert(_own(raw))
+    def raw(self, pixels: RawTensor) -> Any:
+        values = self.convert(_own(pixels))
         if self.finish is None:
             return values
-        if raw.dtype != "uint8":
-            raise ResponseInvalid(f"the answer is of {raw.dtype}, not of the uint8 that {FINISH_HEADER} is for")
+        if pixels.dtype != "uint8":
+            raise ResponseInvalid(f"the answer is of {pixels.dtype}, not of the uint8 that {FINISH_HEADER} is for")
         return self.finished(self.finish, values)
 
 
 class FileReader:
-    """Results as the bytes of a file each, also where they come in one."""
+    """Results as the bytes of a file each."""
 
     def finishing(self, finish: Finish) -> Reader:
         raise ResponseInvalid("files are as they travel, and these are not finished")
@@ -126,13 +121,8 @@ class FileReader:
     def one(self, body: Buffer, media_type: str) -> bytes:
         return bytes(body)
 
-    def many(self, body: Buffer, media_type: str, count: int) -> tuple[Sequence[bytes], None]:
-        if media_type not in TENSOR_MEDIA_TYPES:
-            raise ResponseInvalid(f"the answer is one {media_type or 'body of no media type'}, not {count} results")
-        block = _read_block(body, media_type, count)
-        size_bytes = block.data.nbytes // count
-        shares = [block.data[i * size_bytes : (i + 1) * size_bytes] for i in range(count)]
-        return [_write(replace(block, shape=block.shape[1:], data=share), media_type) for share in shares], None
+    def raw(self, pixels: RawTensor) -> bytes:
+        raise ResponseInvalid("the answer is of pixels, and files were asked for")
 
     def augmented(self, parts: Sequence[Part]) -> Augmented[bytes, Any]:
         if parts[0].media_type == SAFETENSORS:
@@ -183,13 +173,6 @@ def _record(text: str | None) -> Record | None:
         return None if text is None else Record.from_json(text)
     except InvalidInput as exc:
         raise ResponseInvalid(f"the answer has {exc}") from exc
-
-
-def _read_block(body: Buffer, media_type: str, count: int) -> RawTensor:
-    block = _read_raw(body, media_type)
-    if block.shape[:1] != (count,):
-        raise ResponseInvalid(f"the answer is a tensor of shape {list(block.shape)}, not of {count} results")
-    return block
 
 
 def _read_raw(body: Buffer, media_type: str) -> RawTensor:

@@ -7,6 +7,7 @@ AugserveError
 ├── ResponseInvalid       the answer is not what the protocol says
 ├── PipelineChanged       the pipeline was reloaded between the requests of one call
 ├── ShapesDiffer          results of different shapes do not stack
+├── SampleFailed          a loader of augserve.torch has no result for a sample: .index .path .error
 ├── NotInvertible         a record has no way back from output to input
 └── ServiceError          the service refused or failed: .problem .status .slug .detail .field .limit .request_id
     ├── RequestRejected       400, 404, 406, 415: an argument that this pipeline or server does not take
@@ -55,6 +56,23 @@ class PipelineChanged(AugserveError):
 
 class ShapesDiffer(AugserveError, ValueError):
     """Results of different shapes do not stack."""
+
+
+class SampleFailed(AugserveError):
+    """A sample of a data set cannot be read, or cannot be augmented; ``str`` says which, and why."""
+
+    def __init__(self, index: int, path: str | None, error: Exception) -> None:
+        super().__init__(index, path, error)
+        self.index = index
+        """Its place in the data set."""
+        self.path = path
+        """Of its image; None where that is no path."""
+        self.error = error
+        """What the service, the fallback or the file system says."""
+
+    def __str__(self) -> str:
+        sample = f"sample {self.index}" if self.path is None else f"sample {self.index}, {self.path}"
+        return f"{sample}: {self.error}"
 
 
 class NotInvertible(AugserveError, ValueError):

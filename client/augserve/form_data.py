@@ -1,4 +1,4 @@
-"""Bodies of requests: one image as it is, or multipart/form-data."""
+"""Bodies of requests that are no tensors: one image as it is, or multipart/form-data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augserve.parcels import Parcel
 def write_body(parcels: Sequence[Parcel]) -> tuple[bytes, str]:
     """The body and its content type; reads what is a path, and raises OSError where it cannot be read.
 
-    Parts are ``image``, ``image``, ... where that is all, and ``image[0]``, ``boxes[0]``, ``image[1]``, ... otherwise.
+    Parts are ``image[0]``, ``boxes[0]``, ``record[0]``, ``image[1]``...
     """
     if len(parcels) == 1 and parcels[0].is_image:
         source = parcels[0].parts[0][1]
@@ -27,7 +27,6 @@ def write_body(parcels: Sequence[Parcel]) -> tuple[bytes, str]:
 
 
 def _parts(parcels: Sequence[Parcel]) -> Iterator[tuple[str, Source]]:
-    indexed = not all(parcel.is_image for parcel in parcels)
     for i, parcel in enumerate(parcels):
         for name, source in parcel.parts:
-            yield f"{name}[{i}]" if indexed else name, source
+            yield f"{name}[{i}]", source

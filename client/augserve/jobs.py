@@ -8,9 +8,10 @@ from typing import Any
 
 from augserve.bodies import Reader, reader
 from augserve.errors import InvalidInput, ServiceError
+from augserve.inference import build_inference
 from augserve.parcels import Parcel, read_parcel
-from augserve.requests import Call, Replay, Request, build_work, plan
-from augserve.responses import Answer, PortionResults, merge, read_portion, read_rejection
+from augserve.requests import Call, Replay, Request, build_form, plan, travels_as_form
+from augserve.responses import Answer, PortionResults, merge, read_form, read_inference, read_rejection
 from augserve.samples import Item, Items, Sample, is_item, listed
 
 
@@ -41,11 +42,21 @@ class Job:
 
     def request(self, portion: range) -> Request:
         """The request for a portion of the items; reads those that are paths."""
-        return build_work(self.call, self.parcels, portion)
+        if isinstance(self.call, Replay) or self._as_form(portion):
+            return build_form(self.call, self.parcels, portion)
+        return build_inference(self.call, self.parcels, portion)
 
     def read(self, answer: Answer, portion: range) -> PortionResults:
         """The results in an answer."""
-        return read_portion(answer, self.call, portion, self.parcels[portion.start : portion.stop], self.reader)
+        own = self.parcels[portion.start : portion.stop]
+        if isinstance(self.call, Replay) or self._as_form(portion):
+            return read_form(answer, self.call, portion, own, self.reader)
+        return read_inference(answer, self.call, portion, own, self.reader)
+
+    def _as_form(self, portion: range) -> bool:
+        """Whether a portion does not travel over the Open Inference Protocol: one image alone is a body as it is."""
+        first = self.parcels[portion.start]
+        return travels_as_form(self.call, first.pixel_part) or (self.bare and first.is_image)
 
     def reject(self, error: ServiceError, portion: range) -> PortionResults:
         """The results where a request failed because all of its images did; raises ``error`` where it is not so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from augserve.requests import DType
@@ -70,6 +71,7 @@ class Many(DrawnArray, total=False):
     """Of several results."""
 
     views: int | None
+    seeds: Sequence[int] | None
 
 
 class ManyTensor(Many, total=False):
@@ -82,3 +84,4 @@ class ManyFile(DrawnFile, total=False):
     """Of several results as encoded files."""
 
     views: int | None
+    seeds: Sequence[int] | None

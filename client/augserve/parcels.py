@@ -44,9 +44,19 @@ class Parcel:
         return not self.has_targets and [name for name, _ in self.parts] == [IMAGE_PART]
 
     @property
-    def has_pixels(self) -> bool:
-        """Whether there is an image or a clip, and not targets alone."""
-        return any(name in (IMAGE_PART, CLIP_PART, FRAME_PART) for name, _ in self.parts)
+    def pixel_part(self) -> str | None:
+        """What its pixels are: an image, a clip in a file, or frames; None of targets alone."""
+        return next((name for name, _ in self.parts if name in (IMAGE_PART, CLIP_PART, FRAME_PART)), None)
+
+    def part(self, name: str) -> Source | None:
+        """The first part of this name."""
+        return next((source for own, source in self.parts if own == name), None)
+
+    @property
+    def box_type(self) -> str | None:
+        """The media type of its boxes, which says their format; None without any."""
+        boxes = self.part(BOXES_PART)
+        return None if boxes is None else boxes.media_type
 
     @property
     def size_bytes(self) -> int:

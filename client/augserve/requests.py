@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,11 @@ from urllib.parse import quote
 
 from augserve.errors import InvalidInput
 from augserve.form_data import write_body
-from augserve.parcels import PART_OVERHEAD_BYTES, Parcel
+from augserve.parcels import Parcel
 from augserve.record import Record
 from augserve.samples import Items, listed
 from augserve.wire import (
+    IMAGE_PART,
     MAX_VIEWS,
     PARAMS_QUERY,
     REPLAY_PATH,
@@ -31,6 +33,7 @@ DType: TypeAlias = Literal["float16", "bfloat16", "float32"]
 IMAGES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 64 * 2**20
 RESULTS_PER_REQUEST = 256
+REQUEST_OVERHEAD_BYTES = 2048  # more than what is in front of the items of a request, and behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Call:
     form: Form = "numpy"
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     """Of the first result. Drawn here and not by the server, so that retries and split requests agree on it."""
+    seed_of_each: Sequence[int] | None = None
+    """Of the first view of each image, where ``seed`` does not say it."""
     views: int | None = None
     """None: one of each image."""
     dtype: DType | None = None
@@ -54,8 +59,14 @@ class Call:
     """Where tensors are to be; None: in host memory."""
 
     @classmethod
-    def of(cls, pipeline: str, form: Form, seed: int | None, **options: Any) -> Call:
+    def of(
+        cls, pipeline: str, form: Form, seed: int | None, seeds: Sequence[int] | None = None, **options: Any
+    ) -> Call:
         """A call that draws its seed where there is none; ``options`` are fields."""
+        if seeds is not None:
+            if seed is not None:
+                raise InvalidInput("seed is of the first result and seeds are of each image: give one of them")
+            return cls(pipeline, form, 0, [int(each) for each in seeds], **options)
         return cls(pipeline, form, **options) if seed is None else cls(pipeline, form, seed, **options)
 
     @property
@@ -66,18 +77,25 @@ class Call:
     @property
     def path(self) -> str:
         """Where it is sent."""
-        return f"/v1/augment/{_segment(self.pipeline)}"
+        return f"/v1/augment/{segment(self.pipeline)}"
 
-    def seeds(self, images: range) -> range:
+    def seeds(self, images: range) -> Sequence[int]:
         """The seeds of the results of some of its images."""
-        return range(
-            self.seed + images.start * self.results_per_image, self.seed + images.stop * self.results_per_image
-        )
+        views = self.results_per_image
+        if self.seed_of_each is not None:
+            return [self.first_seed(i) + view for i in images for view in range(views)]
+        return range(self.first_seed(images.start), self.first_seed(images.stop))
+
+    def first_seed(self, image: int) -> int:
+        """The seed of the first view of an image."""
+        if self.seed_of_each is not None:
+            return self.seed_of_each[image]
+        return self.seed + image * self.results_per_image
 
     def query(self, portion: range) -> dict[str, str]:
         """What stands in the address of the request for some of its images."""
         params = {
-            "seed": self.seeds(portion).start,
+            "seed": self.seeds(portion)[0],
             "views": self.results_per_image,
             "quality": self.quality,
             "dtype": self.dtype,
@@ -99,9 +117,19 @@ class Call:
             raise InvalidInput("there are no images to augment")
         if not 1 <= self.results_per_image <= MAX_VIEWS:
             raise InvalidInput(f"views are 1..{MAX_VIEWS}, not {self.views}")
+        self._check_seeds(images)
+
+    def _check_seeds(self, images: int) -> None:
         results = images * self.results_per_image
-        if not 0 <= self.seed <= SEED_LIMIT - results:
-            raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {self.seed} for the first of {results} is outside")
+        if self.seed_of_each is None:
+            if not 0 <= self.seed <= SEED_LIMIT - results:
+                raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {self.seed} for the first of {results} is outside")
+            return
+        if len(self.seed_of_each) != images:
+            raise InvalidInput(f"{len(self.seed_of_each)} seeds do not go with {images} images")
+        for first in self.seed_of_each:
+            if not 0 <= first <= SEED_LIMIT - self.results_per_image:
+                raise InvalidInput(f"seeds are 0..{SEED_LIMIT - 1}; {first} is outside, or its last view's is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +206,40 @@ def plan(
     results = max(RESULTS_PER_REQUEST, images_per_request)
     images = min(images_per_request, max(1, results // call.results_per_image))
     sizes_bytes = [parcel.size_bytes for parcel in parcels]
-    return split(sizes_bytes, images, bytes_per_request - PART_OVERHEAD_BYTES)
+    portions = split(sizes_bytes, images, bytes_per_request - REQUEST_OVERHEAD_BYTES)
+    return [run for portion in portions for run in _runs(call, parcels, portion)]
 
 
-def build_work(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> Request:
-    """The request for one portion of a call's images; reads those that are paths.
+def _runs(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> list[range]:
+    """The same images in requests of items that can go in one."""
+    if isinstance(call, Replay):
+        return [portion]
+    starts: list[int] = []
+    box_type: str | None = None
+    for i in portion:
+        own = parcels[i].box_type
+        new = not starts or not _go_together(call, parcels, i) or (own and box_type and own != box_type)
+        if new:
+            starts.append(i)
+        box_type = own if new or own else box_type
+    return [range(*ends) for ends in itertools.pairwise([*starts, portion.stop])]
+
+
+def _go_together(call: Call, parcels: Sequence[Parcel], i: int) -> bool:
+    """Whether an item can be in the request of the one before it: one has one kind of pixels."""
+    part = parcels[i].pixel_part
+    if part != parcels[i - 1].pixel_part:
+        return False
+    return not travels_as_form(call, part) or call.first_seed(i) == call.first_seed(i - 1) + call.results_per_image
+
+
+def travels_as_form(call: Call | Replay, pixel_part: str | None) -> bool:
+    """Whether such items have no form in the Open Inference Protocol: replays, and clips as files of their frames."""
+    return isinstance(call, Replay) or (call.form == "bytes" and pixel_part != IMAGE_PART)
+
+
+def build_form(call: Call | Replay, parcels: Sequence[Parcel], portion: range) -> Request:
+    """The request for one portion of a call's images as a form, or as one image; reads those that are paths.
 
     Raises:
         OSError: A path cannot be read.
@@ -204,7 +261,7 @@ def build_get(path: str) -> Request:
 
 def build_describe(name: str) -> Request:
     """The request for one pipeline's description."""
-    return build_get(f"/v1/pipelines/{_segment(name)}")
+    return build_get(f"/v1/pipelines/{segment(name)}")
 
 
 def deadline_header(remaining_s: float | None) -> dict[str, str]:
@@ -214,7 +271,8 @@ def deadline_header(remaining_s: float | None) -> dict[str, str]:
     return {TIMEOUT_MS_HEADER: str(min(max(1, int(remaining_s * 1000)), TIMEOUT_MS_LIMIT))}
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
+    """A pipeline's name in an address; raises InvalidInput for what is none."""
     if name in ("", ".", ".."):
         raise InvalidInput(f"{name!r} is no name of a pipeline")
     return quote(name, safe="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from augserve.bodies import Reader
 from augserve.errors import ImageRejected, PipelineChanged, ResponseInvalid, ServiceError, service_error
+from augserve.inferred import read_inferred
 from augserve.parcels import Parcel
 from augserve.requests import Call, Replay
 from augserve.results import Results
@@ -21,6 +23,7 @@ from augserve.wire import (
     FINGERPRINT_HEADER,
     FINISH_HEADER,
     INDEX_HEADER,
+    JSON,
     MULTIPART,
     PROBLEM,
     REQUEST_ID_HEADER,
@@ -29,8 +32,10 @@ from augserve.wire import (
     InvalidBody,
     Part,
     Problem,
+    oip,
     read_multipart,
 )
+from augserve.wire.oip import names
 
 _DURATION = re.compile(r"([\w-]+)\s*;\s*dur=(\d+(?:\.\d+)?)")
 
@@ -63,10 +68,33 @@ def read_error(answer: Answer, now: datetime) -> ServiceError | None:
     return service_error(_problem(answer), read_retry_after(answer.headers.get("Retry-After"), now))
 
 
-def read_portion(
+def read_inference(
+    answer: Answer, call: Call, portion: range, parcels: Sequence[Parcel], reader: Reader
+) -> PortionResults:
+    """The results of one request of the Open Inference Protocol, in order.
+
+    Raises:
+        ResponseInvalid: The answer is not what was asked for.
+    """
+    try:
+        head_length = answer.headers.get(oip.HEAD_LENGTH_HEADER)
+        inferred = read_inferred(answer.body, head_length, call, portion, parcels, reader)
+    except (InvalidBody, ValidationError) as exc:
+        raise ResponseInvalid(f"the answer cannot be read: {exc}") from exc
+    return PortionResults(
+        items=inferred.items,
+        block=inferred.block,
+        media_type=inferred.media_type,
+        fingerprint=_text(inferred.parameters.get(names.FINGERPRINT_KEY)),
+        request_id=answer.headers.get(REQUEST_ID_HEADER),
+        timing_ms=_timing_ms(str(inferred.parameters.get(names.TIMING_KEY, ""))),
+    )
+
+
+def read_form(
     answer: Answer, call: Call | Replay, portion: range, parcels: Sequence[Parcel], reader: Reader
 ) -> PortionResults:
-    """The results of one request, in order.
+    """The results of one request that was a form or an image, in order.
 
     Raises:
         ResponseInvalid: The answer is not what was asked for.
@@ -74,18 +102,17 @@ def read_portion(
     count = len(portion) * call.results_per_image
     _check_header(answer, COUNT_HEADER, str(count))
     if isinstance(call, Call):
-        _check_header(answer, SEED_HEADER, str(call.seeds(portion).start))
+        _check_header(answer, SEED_HEADER, str(call.first_seed(portion.start)))
     try:
         reader = _finishing(answer, call, reader)
         if not call.params and all(parcel.is_image for parcel in parcels):
-            items, block, media_type = _read_images(answer, count, reader)
+            items, media_type = _read_image(answer, reader)
         else:
-            items, block, media_type = _read_samples(answer, call, parcels, reader)
+            items, media_type = _read_samples(answer, call, parcels, reader)
     except (InvalidBody, ValidationError) as exc:
         raise ResponseInvalid(f"the answer cannot be read: {exc}") from exc
     return PortionResults(
         items=items,
-        block=block,
         media_type=media_type,
         fingerprint=answer.headers.get(FINGERPRINT_HEADER),
         request_id=answer.headers.get(REQUEST_ID_HEADER),
@@ -150,24 +177,20 @@ def _check_header(answer: Answer, name: str, expected: str) -> None:
         raise ResponseInvalid(f"the answer has {name}: {found}, not {expected}; is this an augserve server?")
 
 
-def _read_images(answer: Answer, count: int, reader: Reader) -> tuple[Sequence[Any], Any, str | None]:
-    """The results, the block that they are views of where they came as one, and their media type."""
+def _read_image(answer: Answer, reader: Reader) -> tuple[Sequence[Any], str | None]:
+    """The result of an image alone, and its media type."""
     media_type = _media_type(answer.headers.get("Content-Type", ""))
-    if media_type == MULTIPART:
-        return _read_parts(answer, count, lambda _, parts: reader.one(_only(parts).body, parts[0].media_type))
-    if count == 1:
-        return [reader.one(answer.body, media_type)], None, media_type
-    return *reader.many(answer.body, media_type, count), media_type
+    return [reader.one(answer.body, media_type)], media_type
 
 
 def _read_samples(
     answer: Answer, call: Call | Replay, parcels: Sequence[Parcel], reader: Reader
-) -> tuple[Sequence[Any], None, str | None]:
-    """The same of results that have a body each: ``Augmented``, or only its pixels where there were no targets."""
+) -> tuple[Sequence[Any], str | None]:
+    """The results, ``Augmented`` or only its pixels where there were no targets, and their media type."""
 
     def read(index: int, parts: Sequence[Part]) -> Any:
         parcel, augmented = parcels[index // call.results_per_image], reader.augmented(parts)
-        if parcel.has_pixels and augmented.image is None:
+        if parcel.pixel_part and augmented.image is None:
             raise ResponseInvalid(f"the answer has no image for result {index}")
         return augmented if call.params or parcel.has_targets else augmented.image
 
@@ -176,12 +199,12 @@ def _read_samples(
         return _read_parts(answer, count, read)
     if count != 1:
         raise ResponseInvalid(f"the answer is one {media_type or 'body of no media type'}, not {count} results")
-    return [read(0, [Part({"content-type": media_type}, [answer.body])])], None, media_type
+    return [read(0, [Part({"content-type": media_type}, [answer.body])])], media_type
 
 
 def _read_parts(
     answer: Answer, count: int, read: Callable[[int, Sequence[Part]], Any]
-) -> tuple[Sequence[Any], None, str | None]:
+) -> tuple[Sequence[Any], str | None]:
     results: dict[int, list[Part]] = {}
     for part in read_multipart(answer.body, answer.headers["Content-Type"]):
         results.setdefault(_index(part.headers.get(INDEX_HEADER.lower())), []).append(part)
@@ -190,13 +213,7 @@ def _read_parts(
         _part_error(parts[0]) if parts[0].media_type == PROBLEM else read(i, parts)
         for i, parts in enumerate(_in_order(results, count))
     ]
-    return items, None, good[0].media_type if good else None
-
-
-def _only(parts: Sequence[Part]) -> Part:
-    if len(parts) > 1:
-        raise ResponseInvalid(f"the answer has {len(parts)} parts for one result")
-    return parts[0]
+    return items, good[0].media_type if good else None
 
 
 def _part_error(part: Part) -> ServiceError:
@@ -232,12 +249,30 @@ def _problem(answer: Answer) -> Problem:
         except ValidationError as exc:
             raise ResponseInvalid(f"{answer.status}, with a problem document that cannot be read: {exc}") from exc
         return problem.model_copy(update={"status": answer.status})
+    document = _error_document(answer)
+    if document is not None:
+        return document
     text = bytes(answer.body[:200]).decode("utf-8", "replace")
     return Problem(status=answer.status, detail=f"not augserve's answer: {text!r}")
 
 
+def _error_document(answer: Answer) -> Problem | None:
+    """The problem that ``{"error": text, ...}`` is, as the Open Inference Protocol has it; None for anything else."""
+    if _media_type(answer.headers.get("Content-Type", "")) != JSON:
+        return None
+    try:
+        members = json.loads(answer.body)
+        return Problem.model_validate({"status": answer.status, "detail": members.pop("error"), **members})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
+
+
+def _text(value: oip.Scalar | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _timing_ms(value: str) -> dict[str, float]:

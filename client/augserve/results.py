@@ -34,7 +34,7 @@ class Results(Sequence[T | ServiceError], Generic[T]):
     pipeline: str | None
     """None for a replay."""
     fingerprint: str | None
-    """sha256 of the pipeline's canonical form; None where every image failed, and for a replay."""
+    """sha256 of the pipeline's canonical form; None for a replay, and where clips as files all failed."""
     media_type: str | None
     """What each result is where it is ``bytes``, such as ``image/jpeg``; None where every image failed."""
     timing_ms: Mapping[str, float] = field(default_factory=dict)

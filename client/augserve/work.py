@@ -185,6 +185,7 @@ class Work(ABC):
         as_: Form = "numpy",
         views: int | None = None,
         seed: int | None = None,
+        seeds: Sequence[int] | None = None,
         dtype: DType | None = None,
         media_type: str | None = None,
         quality: int | None = None,
@@ -202,6 +203,7 @@ class Work(ABC):
             as_: What results are: numpy arrays or torch tensors [C, H, W], or the bytes of encoded files.
             views: Augmented results of each image, 1..64.
             seed: Seed of the first result, 0 <= seed < 2**63; result r is drawn with ``seed + r``. None: a fresh one.
+            seeds: In its place, one for each image; view v is drawn with the image's seed + v.
             dtype: What floats are cast to on the way out: float16, bfloat16 or float32. numpy has no bfloat16: its
                 values come as float32, exactly.
             media_type: For bytes: ``"image/png"``, ``"application/x-npy"``... None: the pipeline's default.
@@ -225,7 +227,7 @@ class Work(ABC):
         """
         form = {"dtype": dtype, "media_type": media_type, "quality": quality}
         options = {**form, "params": params, "wire": wire, "device": device}
-        return self._call(Call.of(pipeline, as_, seed, views=views, **options), images, timeout)
+        return self._call(Call.of(pipeline, as_, seed, seeds, views=views, **options), images, timeout)
 
     @overload
     def replay(self, samples: Item, records: Record, *, as_: Numpy = "numpy", **options: Unpack[Timed]) -> Arrays: ...

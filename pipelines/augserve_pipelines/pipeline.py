@@ -109,7 +109,19 @@ class Pipeline:
         Raises:
             InvalidPipeline: with every problem of the file.
         """
-        found = definition.load(path)
+        return cls._of(definition.load(path))
+
+    @classmethod
+    def loads(cls, text: str, name: str = "pipeline") -> Pipeline:
+        """The pipeline that the text of a YAML file defines, such as ``Client.describe(name).yaml``.
+
+        Raises:
+            InvalidPipeline: with every problem of the text, where ``name`` stands for the file.
+        """
+        return cls._of(definition.loads(text, name))
+
+    @classmethod
+    def _of(cls, found: definition.Definition) -> Pipeline:
         return cls(
             found.transforms,
             parity=found.parity,

@@ -155,3 +155,10 @@ def problem(status: int, slug: str, headers: dict[str, str] | None = None, **mem
     }
     body = json.dumps(document).encode()
     return httpx.Response(status, headers={"Content-Type": wire.PROBLEM, **(headers or {})}, content=body)
+
+
+def refusal(status: int, slug: str, headers: dict[str, str] | None = None, **members: object) -> httpx.Response:
+    """The same as the Open Inference Protocol has it."""
+    answer = problem(status, slug, **members)
+    body = json.dumps({"error": f"it is {slug}", **answer.json()}).encode()
+    return httpx.Response(status, headers={"Content-Type": wire.JSON, **(headers or {})}, content=body)

@@ -11,13 +11,15 @@ import httpx
 import numpy as np
 import python_multipart
 from PIL import Image, UnidentifiedImageError
-from small_answers import answer, problem
+from small_answers import answer, problem, refusal
+from small_inference import SmallInference
 
 from augserve import wire
+from augserve.wire.oip import names
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
-__all__ = ["Service", "SmallResult", "augmented", "problem", "record_of"]
+__all__ = ["Service", "SmallResult", "augmented", "problem", "record_of", "refusal"]
 
 
 def augmented(pixels: Pixels, seed: int) -> Pixels:
@@ -110,6 +112,8 @@ class Service:
     before: Callable[[httpx.Request, int], httpx.Response | None] = lambda request, number: None
     fingerprint: str = "f" * 64
     max_images: int = 256
+    parameters: dict[str, str] = field(default_factory=dict)
+    """More of them in answers of the Open Inference Protocol."""
     requests: list[httpx.Request] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -118,6 +122,8 @@ class Service:
         return self.before(request, len(self.requests)) or self._work(request)
 
     def _work(self, request: httpx.Request) -> httpx.Response:
+        if "/v2/models/" in request.url.path:
+            return self._infer(request)
         samples = read_samples(request)
         if len(samples) > self.max_images:
             return problem(413, "too-many-images", limit=self.max_images)
@@ -133,6 +139,15 @@ class Service:
             headers |= {wire.SEED_HEADER: request.url.params["seed"], wire.FINGERPRINT_HEADER: self.fingerprint}
         alone = not (params or replay) and all(sample.is_image for sample in samples)
         return answer(results, request.headers["Accept"], headers, alone=alone)
+
+    def _infer(self, request: httpx.Request) -> httpx.Response:
+        asked = SmallInference.of(request, SmallSample)
+        if len(asked.samples) > self.max_images:
+            return refusal(413, "too-many-images", limit=self.max_images)
+        pairs = zip(asked.repeated, asked.seeds, strict=True)
+        results = [sample.augment(seed, asked.params) for sample, seed in pairs]
+        parameters = {names.FINGERPRINT_KEY: self.fingerprint, **self.parameters}
+        return asked.answer(results, f"request-{len(self.requests)}", parameters)
 
     def _drawn(self, request: httpx.Request, samples: Sequence[SmallSample], params: bool) -> list[SmallResult | None]:
         seed, views = int(request.url.params["seed"]), int(request.url.params["views"])

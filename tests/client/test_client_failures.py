@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from asking import augment, both, images_of
 from fake_clock import FakeClock
-from small_service import Service, augmented, problem
+from small_inference import asked
+from small_service import Service, augmented, problem, refusal
 
 import augserve
-from augserve import AsyncClient, Client, Retries, wire
+from augserve import AsyncClient, Client, Clip, Retries, wire
 from factories import make_pixels
 
 
@@ -40,11 +41,13 @@ def test_a_pipeline_that_changes_during_a_call_is_an_error(kind: type) -> None:
         (504, "deadline-exceeded", augserve.DeadlineExceeded),
     ],
 )
-@pytest.mark.parametrize("count", [1, 5])
-def test_a_refused_request_raises(kind: type, status: int, slug: str, error: type, count: int) -> None:
-    service = Service(before=lambda request, number: problem(status, slug))
+@pytest.mark.parametrize(
+    ("images", "refuse"), [(images_of(1)[0], problem), (images_of(1), refusal), (images_of(5), refusal)]
+)
+def test_a_refused_request_raises(kind: type, status: int, slug: str, error: type, images: Any, refuse: Any) -> None:
+    service = Service(before=lambda request, number: refuse(status, slug))
     with pytest.raises(error, match=f"it is {slug}") as raised:
-        augment(kind, service, images_of(count), client_images_per_request=count)
+        augment(kind, service, images, client_images_per_request=5)
     assert len(service.requests) == 1
     assert raised.value.request_id == "request-0"
 
@@ -127,15 +130,17 @@ def test_errors_of_httpx_become_ours(kind: type, raised: Exception, error: type)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"headers": {wire.COUNT_HEADER: "3"}}, "Augserve-Count: 3, not 2"),
+        ({"headers": {wire.COUNT_HEADER: "3"}}, "Augserve-Count: 3, not 1"),
         ({"headers": {wire.SEED_HEADER: "8"}}, "Augserve-Seed: 8, not 7"),
         ({"headers": {"Content-Type": "text/html"}}, "text/html, not a tensor"),
         ({"headers": {"Content-Type": ""}}, "of no media type, not a tensor"),
-        ({"headers": {"Content-Type": "multipart/mixed"}}, "names no boundary"),
+        ({"headers": {"Content-Type": "multipart/mixed"}}, "multipart/mixed, not a tensor"),
         ({"content": b"short"}, "cannot be read: a safetensors body"),
     ],
 )
-def test_an_answer_that_is_not_the_protocol_is_an_error(kind: type, change: dict[str, Any], message: str) -> None:
+def test_an_answer_to_one_image_that_is_not_one_result_is_an_error(
+    kind: type, change: dict[str, Any], message: str
+) -> None:
     service = Service()
 
     def spoil(request: httpx.Request) -> httpx.Response:
@@ -145,7 +150,7 @@ def test_an_answer_that_is_not_the_protocol_is_an_error(kind: type, change: dict
         return httpx.Response(200, headers=headers, content=change.get("content", answer.content))
 
     with pytest.raises(augserve.ResponseInvalid, match=message):
-        augment(kind, spoil, [make_pixels(size=(4, 5))] * 2, seed=7)
+        augment(kind, spoil, make_pixels(size=(4, 5)), seed=7)
 
 
 @both
@@ -158,7 +163,7 @@ def test_an_answer_must_have_each_result_once(kind: type, indices: list[str]) ->
         return httpx.Response(200, headers=headers, content=body)
 
     with pytest.raises(augserve.ResponseInvalid, match=r"each of 2 results once|has the index"):
-        augment(kind, partial, images_of(2), seed=7, as_="bytes")
+        augment(kind, partial, [Clip(images_of(1))] * 2, seed=7, as_="bytes")
 
 
 @both
@@ -214,9 +219,9 @@ class Gate:
         if self.under_way == self._expected:
             self._all.set()
         try:
-            if int(request.url.params["seed"]) == self.fail_on:
+            if asked(request).parameters["seed"] == self.fail_on:
                 await self._all.wait()
-                return problem(500, "internal")
+                return refusal(500, "internal")
             await (self._all.wait() if self.fail_on is None else asyncio.Event().wait())
         except asyncio.CancelledError:
             self.cancelled += 1

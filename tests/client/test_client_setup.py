@@ -25,14 +25,16 @@ def test_headers_are_sent_with_every_request(kind: type) -> None:
 @pytest.mark.parametrize(
     ("base_url", "address"),
     [
-        ("http://host:8000", "http://host:8000/v1/augment/brighten"),
-        ("https://host/augment/", "https://host/augment/v1/augment/brighten"),
+        ("http://host:8000", "http://host:8000"),
+        ("https://host/augment/", "https://host/augment"),
     ],
 )
 def test_the_address_may_have_a_path(kind: type, base_url: str, address: str) -> None:
     service = Service()
+    augment(kind, service, images_of(1)[0], client_base_url=base_url)
     augment(kind, service, images_of(1), client_base_url=base_url)
-    assert str(service.requests[0].url.copy_with(query=None)) == address
+    urls = [str(request.url.copy_with(query=None)) for request in service.requests]
+    assert urls == [f"{address}/v1/augment/brighten", f"{address}/v2/models/brighten/infer"]
 
 
 @both

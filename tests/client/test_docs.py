@@ -25,7 +25,7 @@ def test_the_examples_of_the_page_print_what_they_say(
         Path(name).write_bytes(make_file("JPEG", (240, 320), name=photograph))
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    assert len(blocks) == 14
+    assert len(blocks) == 17
     for block in blocks:
         output = io.StringIO()
         with contextlib.redirect_stdout(output):

@@ -14,7 +14,7 @@ from augserve.requests import (
     Call,
     Request,
     build_describe,
-    build_work,
+    build_form,
     deadline_header,
     plan,
     split,
@@ -23,7 +23,7 @@ from augserve.wire import SAFETENSORS, SEED_LIMIT
 
 
 def build(call: Call, *images: bytes) -> Request:
-    return build_work(call, [read_parcel(image) for image in images], range(len(images)))
+    return build_form(call, [read_parcel(image) for image in images], range(len(images)))
 
 
 @given(
@@ -59,7 +59,7 @@ def test_a_planned_body_is_never_over_its_limit(count: int, size: int, bytes_per
     call = Call("pipeline", seed=1)
     for portion in plan(call, parcels, 100, bytes_per_request):
         if len(portion) > 1:
-            assert len(build_work(call, parcels, portion).body) <= bytes_per_request
+            assert len(build_form(call, parcels, portion).body) <= bytes_per_request
 
 
 @pytest.mark.parametrize(("views", "images"), [(None, 64), (1, 64), (4, 64), (5, 51), (64, 4)])
@@ -77,7 +77,7 @@ def test_more_images_to_a_request_are_as_many_as_was_said() -> None:
 def test_each_request_has_the_seed_of_its_first_result() -> None:
     parcels = [read_parcel(b"1")] * 10
     call = Call("pipeline", seed=7, views=3)
-    params = [build_work(call, parcels, portion).params for portion in (range(4), range(4, 8), range(8, 10))]
+    params = [build_form(call, parcels, portion).params for portion in (range(4), range(4, 8), range(8, 10))]
     assert [p["seed"] for p in params] == ["7", "19", "31"]
     assert {p["views"] for p in params} == {"3"}
 
@@ -96,12 +96,12 @@ def test_one_image_is_the_body() -> None:
     assert request.path == "/v1/augment/pipeline"
 
 
-def test_several_images_are_a_form() -> None:
+def test_several_samples_are_a_form_where_they_are_no_tensors() -> None:
     images = [b"one\r\n--", b"", b"\x00\xff" * 100]
     request = build(Call("pipeline", seed=1), *images)
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
     parts = list(BytesParser(policy=HTTP).parsebytes(head + request.body).iter_parts())
-    assert [part.get_param("name", header="content-disposition") for part in parts] == ["image"] * 3
+    assert [part.get_param("name", header="content-disposition") for part in parts] == [f"image[{i}]" for i in range(3)]
     assert all(image in request.body for image in images)
     assert len(parts) == 3
 

@@ -1,4 +1,4 @@
-"""Answers to samples that are not the protocol: errors, whatever is wrong with them."""
+"""Answers to replays that are not the protocol: errors, whatever is wrong with them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from asking import augment, both
+from asking import ask as ask_for
+from asking import both
 from small_service import record_of
 
 import augserve
-from augserve import Sample, wire
+from augserve import Record, Sample, wire
 from augserve.bodies import reader
 from factories import make_pixels
 
@@ -36,9 +37,12 @@ def in_parts(*parts: wire.Part) -> tuple[str, bytes]:
 
 def ask(kind: type, content: tuple[str, bytes], count: int, **options: Any) -> Any:
     content_type, body = content
-    headers = {"Content-Type": content_type, wire.COUNT_HEADER: str(count), wire.SEED_HEADER: "7"}
+    headers = {"Content-Type": content_type, wire.COUNT_HEADER: str(count)}
     samples = [Sample(make_pixels(size=(4, 5)), boxes=BOXES)] * count
-    return augment(kind, lambda request: httpx.Response(200, headers=headers, content=body), samples, seed=7, **options)
+    records = [Record.from_json(record_of(7, (4, 5)))] * count
+    return ask_for(
+        kind, lambda request: httpx.Response(200, headers=headers, content=body), "replay", samples, records, **options
+    )
 
 
 GOOD = archive({"boxes_format": "XYXY", "record": record_of(7, (4, 5))}, image=PIXELS, boxes=BOXES)

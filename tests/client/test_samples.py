@@ -13,6 +13,7 @@ from asking import CORRUPT, ask, augment, both, images_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from small_inference import asked
 from small_service import Service, augmented, record_of
 
 import augserve
@@ -254,25 +255,26 @@ def test_records_are_asked_for_only_where_they_are_wanted(kind: type) -> None:
 
 
 @both
-def test_plain_images_are_sent_as_ever(kind: type) -> None:
+def test_targets_are_tensors_of_their_own_with_nothing_for_those_who_have_none(kind: type) -> None:
     service = Service()
     augment(kind, service, images_of(2), params=True)
     augment(kind, service, [images_of(1)[0], sample(labels=1)])
-    first, second = [request.content for request in service.requests]
-    assert first.count(b'name="image"') == 2
-    assert [second.count(f'name="{name}"'.encode()) for name in ("image[0]", "image[1]", "labels[1]")] == [1, 1, 1]
+    first, second = [asked(request) for request in service.requests]
+    assert [(tensor.name, tensor.shape) for tensor in first.inputs] == [("IMAGE", (2,))]
+    assert [(tensor.name, tensor.shape) for tensor in second.inputs] == [("IMAGE", (2,)), ("LABELS", (2,))]
+    assert [len(element) > 0 for element in second.inputs[1].data] == [False, True]
 
 
 @both
 def test_a_request_is_kept_within_its_bytes_with_all_that_a_sample_has(kind: type) -> None:
     service = Service()
     masks = np.zeros((40, *SIZE), np.uint8)
-    results = augment(kind, service, [sample(masks=masks)] * 9, client_bytes_per_request=12_000)
+    results = augment(kind, service, [sample(masks=masks)] * 9, client_bytes_per_request=13_792)
     assert not results.errors
     assert len(service.requests) == 5
-    assert all(len(request.content) <= 12_000 for request in service.requests)
+    assert all(len(request.content) <= 13_792 for request in service.requests)
     clips = Service()
-    augment(kind, clips, [Clip(clip_of(10))] * 6, client_bytes_per_request=25_000)
+    augment(kind, clips, [Clip(clip_of(10))] * 6, client_bytes_per_request=26_792)
     assert len(clips.requests) == 3
 
 

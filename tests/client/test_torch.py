@@ -32,16 +32,15 @@ def values_of(dtype: torch.dtype) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_tensors_arrive_exactly(dtype: torch.dtype) -> None:
     sent = values_of(dtype)
-    items, block = reader("torch").many(body_of(sent), SAFETENSORS, 3)
+    block = reader("torch").one(body_of(sent), SAFETENSORS)
     assert block.dtype == dtype
     assert torch.equal(block, sent)
-    assert all(torch.equal(item, one) for item, one in zip(items, sent, strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_arrays_hold_the_same_values_and_bfloat16_as_float32(dtype: torch.dtype) -> None:
     sent = values_of(dtype)
-    _, block = reader("numpy").many(body_of(sent), SAFETENSORS, 3)
+    block = reader("numpy").one(body_of(sent), SAFETENSORS)
     widened = sent.float() if dtype == torch.bfloat16 else sent
     assert block.dtype == widened.numpy().dtype
     assert np.array_equal(block, widened.numpy())
@@ -51,19 +50,13 @@ def test_an_answer_becomes_a_tensor_where_it_lies() -> None:
     body = body_of(values_of(torch.float32))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # torch warns of memory that it may not write
-        items, block = reader("torch").many(body, SAFETENSORS, 3)
-    items[1].fill_(7)
-    assert (block[1] == 7).all()
-    block.zero_()
+        reader("torch").one(body, SAFETENSORS).zero_()
     assert bytes(body[-16:]) == bytes(16)
 
 
 def test_an_answer_becomes_an_array_where_it_lies() -> None:
     body = body_of(values_of(torch.float16))
-    items, block = reader("numpy").many(body, SAFETENSORS, 3)
-    items[2][...] = 7
-    assert (block[2] == 7).all()
-    block[...] = 0
+    reader("numpy").one(body, SAFETENSORS)[...] = 0
     assert bytes(body[-16:]) == bytes(16)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from asking import augment, both, images_of
+from small_inference import asked
 from small_service import Service
 
 import augserve
@@ -160,14 +161,7 @@ def test_what_is_finished_on_a_gpu_is_what_is_finished_here(live: Live, dtype: s
 
 def with_finish(text: str) -> Callable[[httpx.Request], httpx.Response]:
     """The small service, whose answers say that this is left to do."""
-    service = Service()
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        response = service(request)
-        response.headers[wire.FINISH_HEADER] = text
-        return response
-
-    return answer
+    return Service(parameters={"finish": text})
 
 
 @both
@@ -183,11 +177,14 @@ def test_what_the_answer_says_is_done(kind: type, form: str) -> None:
         assert np.asarray(result).tobytes() == expected.tobytes()
 
 
-def test_it_is_asked_for_in_the_query() -> None:
+def test_it_is_asked_for_of_one_image_in_the_query_and_of_several_in_the_parameters() -> None:
     service = Service()
-    augment(Client, service, images_of(1), wire="uint8")
-    augment(Client, service, images_of(1))
-    assert [request.url.params.get("wire") for request in service.requests] == ["uint8", None]
+    for images in (images_of(1)[0], images_of(1)):
+        augment(Client, service, images, wire="uint8")
+        augment(Client, service, images)
+    *alone, together, other = service.requests
+    assert [request.url.params.get("wire") for request in alone] == ["uint8", None]
+    assert [asked(request).parameters.get("wire") for request in (together, other)] == ["uint8", None]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from augserve import AsyncClient, Augmented, Client, Clip, PipelineInfo, Record, Results, Sample, ServiceError
+from augserve.torch import AugmentedLoader, Augmenter, Batch, Shard, Ticket, TicketLoader
+from augserve_server.in_process import InProcess
 
 Array = NDArray[Any]
 Arrays = Augmented[Array, Array]
@@ -40,6 +43,8 @@ def several(client: Client, path: Path, paths: list[Path], tensors: tuple[Tensor
     assert_type(client.augment("p", tensors, as_="torch", timeout=1.5), Results[Tensor])
     assert_type(client.augment("p", [path, b"1"], as_="bytes", quality=90), Results[bytes])
     assert_type(client.augment("p", path, views=2), Results[Array])
+    assert_type(client.augment("p", [path], seeds=[1], as_="torch"), Results[Tensor])
+    assert_type(client.augment("p", [path], seeds=np.array([1]).tolist(), as_="bytes"), Results[bytes])
     assert_type(client.augment("p", path, as_="torch", views=1), Results[Tensor])
 
 
@@ -105,6 +110,17 @@ async def awaited(client: AsyncClient, path: Path) -> None:
     assert_type(await client.replay(path, Record.from_json("")), Arrays)
     assert_type(await client.replay([path], [Record.from_json("")], as_="bytes"), Results[Files])
     assert_type(await client.pipelines(), list[PipelineInfo])
+
+
+def loaders(client: Client, paths: list[tuple[Path, int]], tickets: DataLoader[list[Ticket]]) -> None:
+    augmenter = Augmenter(client, "p", dtype="float16", wire="uint8", fallback=InProcess("p.yaml"), on_error="skip")
+    for images, labels in AugmentedLoader(paths, augmenter, shuffle=True, shard=Shard(0, 2)):
+        assert_type(images, Any)
+        labels.sum()
+    assert_type(next(iter(TicketLoader(tickets, augmenter))), Batch)
+    AugmentedLoader([("a.jpg", "cat")], augmenter)
+    AugmentedLoader(["a.jpg"], augmenter)  # type: ignore[list-item]  # it has no label
+    Augmenter(client, "p", fallback=client)  # type: ignore[arg-type]  # nothing that augments here
 
 
 def wrong(client: Client, path: Path) -> None:

@@ -22,6 +22,8 @@ from augserve_server.oip.names import (
     FINGERPRINT_KEY,
     FINISH_KEY,
     PIXELS,
+    PROBLEMS,
+    RAGGED_LIST,
     RECIPE,
     SEED_KEY,
     SHAPES,
@@ -37,7 +39,7 @@ from augserve_server.service import Service
 from augserve_server.uploads import SampleLimits
 from augserve_server.visits import Visit
 
-ALWAYS: Final = (SHAPES, STATUS, ERRORS, ENCODED, RECIPE)
+ALWAYS: Final = (SHAPES, STATUS, ERRORS, PROBLEMS, ENCODED, RECIPE)
 """Outputs that every request can ask for, besides its pixels."""
 
 
@@ -71,7 +73,14 @@ class Inference:
         names = _output_names(request, inputs, options)
         order = _order(served, options, inputs, RECIPE in names)
         timeout_ms = options.timeout_us / 1000 if options.timeout_us else None
-        packing = Packing(order, options.on_error, inputs.pixels in CLIP_INPUTS, settings.max_output_bytes)
+        packing = Packing(
+            order,
+            options.on_error,
+            is_clip=inputs.pixels in CLIP_INPUTS,
+            is_list=options.ragged == RAGGED_LIST,
+            limit=settings.max_output_bytes,
+            request_id=visit.id,
+        )
         outcomes, outputs = await within(timeout_ms, self.service, visit, self._work(packing, inputs, names, visit))
         count(self.service, visit, outcomes, order.views)
         parameters = _parameters(order, visit)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from augserve.wire import NPY, SEED_LIMIT, Buffer, oip
-from augserve_server.errors import ImageTooLarge, ServiceError, TargetTooLarge, TensorInvalid
+from augserve_server.errors import ImageTooLarge, ServiceError, TargetTooLarge, TensorInvalid, TooManyImages
 from augserve_server.errors.wording import did_you_mean, listed
 from augserve_server.oip.names import FRAMES, IMAGE, IMAGE_RAW, PIXEL_INPUTS, SEED, TARGETS
 from augserve_server.uploads import RawImage, SampleLimits, SampleUpload, Target, Upload
@@ -40,8 +40,7 @@ def read_inputs(tensors: Sequence[oip.Tensor], channels: int, limits: SampleLimi
     name = _pixel_input(given)
     count = given[name].shape[0] if given[name].shape else 0
     if count > limits.images:
-        detail = f"input {name!r} has {count} samples; at most {limits.images} are allowed"
-        raise TensorInvalid(name, detail, value=count, limit=limits.images)
+        raise TooManyImages(limits.images)
     targets = [target for target in TARGETS if target in given]
     drafts = _pixels(given[name], channels, limits)
     rows = {target: _strings(given[target], count) for target in targets}

@@ -19,6 +19,7 @@ from augserve_server.oip.names import (
     IMAGE_RAW,
     PIXELS,
     PLATFORM,
+    PROBLEMS,
     RECIPE,
     SEED,
     SHAPES,
@@ -108,7 +109,7 @@ def _outputs(served: Served) -> list[_Described]:
     signature = served.signature
     sides = tuple(side or -1 for side in (signature.channels, signature.height, signature.width))
     datatype = oip.OF_DTYPE[signature.dtype or "uint8"]
-    strings: Sequence[str] = (ERRORS, ENCODED, RECIPE, *TARGETS)
+    strings: Sequence[str] = (ERRORS, PROBLEMS, ENCODED, RECIPE, *TARGETS)
     return [
         _Described(PIXELS, datatype, sides),
         _Described(CLIP, datatype, (-1, *sides)),

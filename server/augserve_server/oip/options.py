@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from augserve.wire import DEFAULT_QUALITY, JPEG, NPY, PNG, SAFETENSORS, SEED_LIMIT, WEBP, oip
 from augserve_server.errors import ParameterInvalid, ParameterUnknown
+from augserve_server.oip.names import RAGGED, RAGGED_LIST, RAGGED_PAD
 
 FORMATS: Final[Mapping[str, str]] = {"jpeg": JPEG, "png": PNG, "webp": WEBP, "npy": NPY, "safetensors": SAFETENSORS}
 """The media type of each value of ``format``."""
@@ -23,7 +24,7 @@ class OnError(StrEnum):
     """What becomes of a request with a sample that fails."""
 
     FAIL = "fail"  # it fails, with the error of the first one
-    SKIP = "skip"  # their results are left out of every output but STATUS and ERRORS
+    SKIP = "skip"  # their results are left out of every output but STATUS, ERRORS and PROBLEMS
     FILL = "fill"  # their results are zeros, or empty
 
 
@@ -41,6 +42,8 @@ class Options:
     quality: int = DEFAULT_QUALITY
     on_error: OnError = OnError.FAIL
     params: bool = False
+    ragged: str = RAGGED_PAD
+    """What PIXELS are where results differ in shape."""
     timeout_us: int | None = None
     priority: int = 0
     """0 for the default, 1 for somebody who waits, more for work that can wait."""
@@ -75,6 +78,7 @@ def _fields(max_views: int) -> Mapping[str, tuple[str, Callable[[str, oip.Scalar
         "quality": ("quality", _integer(1, 100)),
         "on_error": ("on_error", _on_error),
         "params": ("params", _flag),
+        RAGGED: ("ragged", _one_of((RAGGED_PAD, RAGGED_LIST))),
         "timeout": ("timeout_us", _integer(0, MICROSECONDS_LIMIT)),
         "priority": ("priority", _integer(0, 2**64 - 1)),
     }

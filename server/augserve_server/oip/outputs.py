@@ -6,20 +6,33 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from augserve.wire import IMAGE_PART, RECORD_PART, Buffer, oip
+from augserve.wire import IMAGE_PART, RECORD_PART, SAFETENSORS, Buffer, oip
 from augserve_server.errors import NotAcceptable, OutputTooLarge, ServiceError
 from augserve_server.negotiation import TENSOR_TYPES
-from augserve_server.oip.names import CLIP, ENCODED, ERRORS, PIXELS, RECIPE, SHAPES, STATUS, TARGETS
+from augserve_server.oip.names import (
+    CLIP,
+    CONTENT_TYPE_KEY,
+    DATATYPE_KEY,
+    ENCODED,
+    ERRORS,
+    PIXELS,
+    PROBLEMS,
+    RECIPE,
+    SHAPES,
+    STATUS,
+    TARGETS,
+)
 from augserve_server.oip.options import OnError
 from augserve_server.orders import Order
 from augserve_server.results import Form, adjacent, stack, write_one
-from augserve_server.sample_bodies import Body, can_be_picture, write_targets
+from augserve_server.sample_bodies import Body, can_be_picture, write_file, write_targets
 from augserve_server.work import Augmented, Result
 
 Outcome: TypeAlias = Result | ServiceError
@@ -38,6 +51,9 @@ class Packing:
     is_clip: bool
     limit: int
     """Most bytes of an output."""
+    is_list: bool = False
+    """Whether pixels come one by one where they are not all of one shape, and not filled up with zeros."""
+    request_id: str | None = None
 
     def pack(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> list[oip.OutputTensor]:
         """The outputs of these names. Raises OutputTooLarge where filling results up makes them too large.
@@ -58,7 +74,10 @@ class Packing:
             SHAPES: lambda: self._shapes([results[i] for i in kept]),
             STATUS: lambda: _integers(STATUS, [one.status if isinstance(one, ServiceError) else 0 for one in results]),
             ERRORS: lambda: _strings(ERRORS, [_message(one) for one in results]),
-            ENCODED: lambda: _strings(ENCODED, [_body(bodies[i]) for i in kept]),
+            PROBLEMS: lambda: _strings(PROBLEMS, [self._problem(i, one) for i, one in enumerate(results)]),
+            ENCODED: lambda: _strings(
+                ENCODED, [_body(bodies[i]) for i in kept], {CONTENT_TYPE_KEY: self.order.form.media_type}
+            ),
         }
         parts = [_parts(results[i]) if any(name in _PARTS for name in names) else {} for i in kept]
         return [
@@ -80,6 +99,8 @@ class Packing:
         count = len(outcomes) if self.on_error is OnError.FILL else len(images)
         if not {PIXELS, CLIP} & {*names} or not images or (count == len(images) and _lie_together(images)):
             return 0
+        if self.is_list and (count > len(images) or len({image.shape for image in images}) > 1):
+            return 0
         size = count * prod(self._shape([image.shape for image in images])) * images[0].itemsize
         self._check_size(size)
         return size
@@ -89,12 +110,16 @@ class Packing:
         plain = all(isinstance(outcome, Tensor) for outcome in outcomes)
         return plain and not {ENCODED, *_PARTS} & {*names} and _lie_together(outcomes)
 
+    def _problem(self, index: int, outcome: Outcome) -> Body:
+        """The problem document of a result that failed."""
+        return [outcome.problem(self.request_id, index=index).to_json()] if isinstance(outcome, ServiceError) else []
+
     def _encode(self, outcome: Outcome) -> Body | ServiceError:
         form = self.order.form
         if isinstance(outcome, ServiceError):
             return outcome
         try:
-            return _write(_image(outcome), form)
+            return _write(outcome, form)
         except ServiceError as exc:
             return exc.alone()
         except ValueError:  # a side that the format does not have
@@ -106,6 +131,8 @@ class Packing:
         dtype = next(iter(good.values())).dtype if good else self._dtype
         if len(good) == len(outcomes) and len({image.shape for image in good.values()}) == 1:
             pixels = stack([*good.values()]).contiguous()
+        elif self.is_list:
+            return _listed(name, good, len(outcomes), dtype)
         else:
             shape = self._shape([image.shape for image in good.values()])
             self._check_size(len(outcomes) * prod(shape) * dtype.itemsize)
@@ -150,7 +177,11 @@ def _lie_together(outcomes: Sequence[Any]) -> bool:
     return len({outcome.shape for outcome in outcomes}) <= 1 and (not outcomes or adjacent(outcomes))
 
 
-def _write(image: Tensor, form: Form) -> Body:
+def _write(result: Result, form: Form) -> Body:
+    """The file of a result: of its pixels, or of all that belongs to it where a file holds that."""
+    if isinstance(result, Augmented) and form.media_type == SAFETENSORS:
+        return write_file(result)
+    image = _image(result)
     if not form.stacks and (image.ndim != 3 or not can_be_picture(image)):
         raise NotAcceptable(form.media_type, TENSOR_TYPES)
     return write_one(image, form)
@@ -172,11 +203,17 @@ def _integers(name: str, values: Sequence[int]) -> oip.OutputTensor:
     return oip.OutputTensor(name, "INT32", (len(values),), [np.array(values, "<i4").tobytes()])
 
 
-def _strings(name: str, bodies: Sequence[Body]) -> oip.OutputTensor:
+def _listed(name: str, good: Mapping[int, Tensor], count: int, dtype: torch.dtype) -> oip.OutputTensor:
+    """The bytes of each result, and none of those that there are not."""
+    bodies: list[Body] = [[_memory(good[i].contiguous())] if i in good else [] for i in range(count)]
+    return _strings(name, bodies, {DATATYPE_KEY: _datatype(dtype)})
+
+
+def _strings(name: str, bodies: Sequence[Body], parameters: oip.Parameters = MappingProxyType({})) -> oip.OutputTensor:
     buffers: list[Buffer] = []
     for body in bodies:
         buffers += [_LENGTH.pack(sum(memoryview(buffer).nbytes for buffer in body)), *body]
-    return oip.OutputTensor(name, oip.BYTES, (len(bodies),), buffers)
+    return oip.OutputTensor(name, oip.BYTES, (len(bodies),), buffers, parameters)
 
 
 def _datatype(dtype: torch.dtype) -> str:

@@ -317,7 +317,7 @@ def test_the_latest_version_is_there_alone(client: Stock, version: str) -> None:
         ([strings("IMAGE", FILES), strings("BOXES", ["[]"])], {}, 400, "'BOXES' is BYTES of shape [1]; allowed"),
         ([strings("IMAGE", FILES), tensor("SEED", np.array([1, 2, -3]))], {}, 400, "has -3; allowed: 0 to"),
         ([strings("IMAGE", FILES), tensor("SEED", np.array([1, 2, 3.0]))], {}, 400, "allowed: INT64 of shape [3]"),
-        ([strings("IMAGE", FILES * 100)], {}, 400, "has 300 samples; at most 256 are allowed"),
+        ([strings("IMAGE", FILES * 100)], {}, 413, "more than 256 images"),
         ([strings("IMAGE", FILES)], {"sede": 1}, 400, "there is no parameter 'sede'; did you mean 'seed'?"),
         ([strings("IMAGE", FILES)], {"seed": -1}, 400, "seed is '-1'"),
         ([strings("IMAGE", FILES)], {"views": 65}, 400, "an integer from 1 to 64"),

@@ -46,7 +46,7 @@ def raw(body: bytes, head: int | None = None, **headers: str) -> dict[str, Any]:
 def error_of(response: httpx.Response, status: int) -> str:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
-    assert set(response.json()) == {"error"}
+    assert {"error", "type", "title", "status"} <= set(response.json())
     words: str = response.json()["error"]
     return words
 

@@ -39,6 +39,9 @@ BINARY_SIZE: Final = "binary_data_size"
 BINARY_DATA: Final = "binary_data"
 BINARY_OUTPUT: Final = "binary_data_output"
 
+ALIGNMENT: Final = 8
+"""JSON before bytes is filled up with spaces to a multiple of this: the first tensor can be used where it lies."""
+
 RESPONSE_LIMITS: Final = HeadLimits(bytes=1 << 30, tensors=64, elements=1 << 24)
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
@@ -146,7 +149,10 @@ def read_response(body: Buffer, head_length: int | None, limits: HeadLimits = RE
 
 def _message(head: Mapping[str, Any], blobs: Sequence[Buffer], binary: bool) -> Message:
     text = json.dumps(head, separators=(",", ":")).encode()
-    return Message([text, *blobs], len(text)) if binary else Message([text], None)
+    if not binary:
+        return Message([text], None)
+    text += b" " * (-len(text) % ALIGNMENT)
+    return Message([text, *blobs], len(text))
 
 
 def _write_input(tensor: Tensor, blobs: list[Buffer]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Results as torch tensors: the only module of the client that imports torch."""
+"""Results as torch tensors."""
 
 from __future__ import annotations
 
