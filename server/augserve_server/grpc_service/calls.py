@@ -26,12 +26,11 @@ SLOWEST_BYTES_PER_S: Final = 256 * 1024
 ERROR_KEY: Final = "augserve-error"
 PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
 
-_CODES: Final[Mapping[int, grpc.StatusCode]] = {
+CODES: Final[Mapping[int, grpc.StatusCode]] = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
     408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    409: grpc.StatusCode.ALREADY_EXISTS,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     429: grpc.StatusCode.UNAVAILABLE,
     499: grpc.StatusCode.CANCELLED,
@@ -121,7 +120,7 @@ class RpcVisit(Visit):
 def code_of(error: ServiceError) -> grpc.StatusCode:
     """The status code of an error, by its HTTP status."""
     default = grpc.StatusCode.INVALID_ARGUMENT if error.status < 500 else grpc.StatusCode.INTERNAL
-    return _CODES.get(error.status, default)
+    return CODES.get(error.status, default)
 
 
 def host_of(peer: str) -> str:
