@@ -26,7 +26,10 @@ from augserve_server.timings import Timings
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
 LONGEST_PATH: Final = 200
-QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
+QUIET_PATHS: Final = (
+    *("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready", "/grpc.health.v1.Health/Check"),
+    *("/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"),
+)
 
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
