@@ -85,8 +85,8 @@ class Inference:
         with visit.timings.at("encode"):
             visit.ticket.take(Load(bytes=packing.copied_bytes(outcomes, names)))
             if packing.is_cheap(outcomes, names):
-                return packing.pack(outcomes, names)
-            return await self.service.encoder.run(lambda: packing.pack(outcomes, names))
+                return outcomes, packing.pack(outcomes, names)
+            return outcomes, await self.service.encoder.run(lambda: packing.pack(outcomes, names))
 
 
 def _output_names(request: oip.InferRequest, inputs: Inputs, options: Options) -> list[str]:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -39,37 +39,28 @@ class Packing:
     limit: int
     """Most bytes of an output."""
 
-    def pack(
-        self, outcomes: Sequence[Outcome], names: Sequence[str]
-    ) -> tuple[Sequence[Outcome], list[oip.OutputTensor]]:
-        """The outputs of these names, and the outcomes with what failed to be encoded; in a thread, unless it is cheap.
+    def pack(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> list[oip.OutputTensor]:
+        """The outputs of these names. Raises OutputTooLarge where filling results up makes them too large.
 
-        Raises what :meth:`check` raises.
+        To be called in a thread: it may copy pixels, and encode them.
         """
-        bodies: Sequence[Body] = []
+        results = [*outcomes]
         if ENCODED in names:
-            encoded = [self._encode(outcome) for outcome in outcomes]
-            outcomes = [
-                body if isinstance(body, ServiceError) else one for body, one in zip(encoded, outcomes, strict=True)
+            bodies = [self._encode(outcome) for outcome in outcomes]
+            results = [
+                body if isinstance(body, ServiceError) else one for body, one in zip(bodies, results, strict=True)
             ]
-            self.check(outcomes)
-            bodies = [[] if isinstance(body, ServiceError) else body for body in encoded]
-        return outcomes, self._outputs(outcomes, bodies, names)
-
-    def _outputs(
-        self, outcomes: Sequence[Outcome], bodies: Sequence[Body], names: Sequence[str]
-    ) -> list[oip.OutputTensor]:
-        rows = [i for i, one in enumerate(outcomes) if self.on_error is OnError.FILL or not _failed(one)]
-        kept = [outcomes[i] for i in rows]
-        parts = [_parts(one) for one in kept] if {*_PARTS} & {*names} else []
+            self.check(results)
+        kept = [i for i, one in enumerate(results) if self.on_error is OnError.FILL or not _failed(one)]
         makers: Mapping[str, Callable[[], oip.OutputTensor]] = {
-            PIXELS: lambda: self._pixels(PIXELS, kept),
-            CLIP: lambda: self._pixels(CLIP, kept),
-            SHAPES: lambda: self._shapes(kept),
-            STATUS: lambda: _statuses(outcomes),
-            ERRORS: lambda: _strings(ERRORS, [_message(one) for one in outcomes]),
-            ENCODED: lambda: _strings(ENCODED, [bodies[i] for i in rows]),
+            PIXELS: lambda: self._pixels(PIXELS, [results[i] for i in kept]),
+            CLIP: lambda: self._pixels(CLIP, [results[i] for i in kept]),
+            SHAPES: lambda: self._shapes([results[i] for i in kept]),
+            STATUS: lambda: _integers(STATUS, [one.status if isinstance(one, ServiceError) else 0 for one in results]),
+            ERRORS: lambda: _strings(ERRORS, [_message(one) for one in results]),
+            ENCODED: lambda: _strings(ENCODED, [_body(bodies[i]) for i in kept]),
         }
+        parts = [_parts(results[i]) if any(name in _PARTS for name in names) else {} for i in kept]
         return [
             makers[name]() if name in makers else _strings(name, [one.get(_PARTS[name], []) for one in parts])
             for name in names
@@ -83,20 +74,20 @@ class Packing:
             if isinstance(outcome, ServiceError):
                 raise outcome.of_sample(i // self.order.views)
 
-    def is_cheap(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> bool:
-        """Whether nothing is copied or encoded, so that no thread is needed."""
-        return not {ENCODED, *_PARTS} & {*names} and not self.copied_bytes(outcomes, names)
-
     def copied_bytes(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> int:
         """Bytes of memory that the pixels need besides the results' own. Raises OutputTooLarge."""
         images = [_image(one) for one in outcomes if not isinstance(one, ServiceError)]
         count = len(outcomes) if self.on_error is OnError.FILL else len(images)
         if not {PIXELS, CLIP} & {*names} or not images or (count == len(images) and _lie_together(images)):
             return 0
-        size = count * prod(_largest(images)) * images[0].itemsize
-        if size > self.limit:
-            raise OutputTooLarge(size, self.limit)
+        size = count * prod(self._shape([image.shape for image in images])) * images[0].itemsize
+        self._check_size(size)
         return size
+
+    def is_cheap(self, outcomes: Sequence[Outcome], names: Sequence[str]) -> bool:
+        """Whether nothing is copied or encoded, so that no thread is needed."""
+        plain = all(isinstance(outcome, Tensor) for outcome in outcomes)
+        return plain and not {ENCODED, *_PARTS} & {*names} and _lie_together(outcomes)
 
     def _encode(self, outcome: Outcome) -> Body | ServiceError:
         form = self.order.form
@@ -116,7 +107,8 @@ class Packing:
         if len(good) == len(outcomes) and len({image.shape for image in good.values()}) == 1:
             pixels = stack([*good.values()]).contiguous()
         else:
-            shape = _largest([*good.values()]) if good else self._known_shape
+            shape = self._shape([image.shape for image in good.values()])
+            self._check_size(len(outcomes) * prod(shape) * dtype.itemsize)
             pixels = torch.zeros((len(outcomes), *shape), dtype=dtype)
             for i, image in good.items():
                 pixels[i][tuple(slice(side) for side in image.shape)] = image
@@ -128,9 +120,10 @@ class Packing:
         numbers = np.array(shapes, "<i4").reshape(len(outcomes), rank)
         return oip.OutputTensor(SHAPES, "INT32", numbers.shape, [numbers.tobytes()])
 
-    @property
-    def _known_shape(self) -> tuple[int, ...]:
-        """Of a result, as far as it is known without one."""
+    def _shape(self, shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """The largest of every side; where there are no results, what is known of them."""
+        if shapes:
+            return tuple(max(sides) for sides in zip(*shapes, strict=True))
         signature = self.order.served.signature
         known = (signature.channels or 0, signature.height or 0, signature.width or 0)
         return (0, *known) if self.is_clip else known
@@ -139,6 +132,10 @@ class Packing:
     def _dtype(self) -> torch.dtype:
         dtype: torch.dtype = getattr(torch, self.order.served.signature.dtype or "uint8")
         return dtype
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limit:
+            raise OutputTooLarge(size, self.limit)
 
 
 def _failed(outcome: Outcome) -> bool:
@@ -149,13 +146,8 @@ def _image(result: Result) -> Tensor:
     return result.leaves[IMAGE_PART].as_subclass(Tensor) if isinstance(result, Augmented) else result
 
 
-def _lie_together(images: Sequence[Tensor]) -> bool:
-    return len({image.shape for image in images}) == 1 and adjacent(images)
-
-
-def _largest(images: Sequence[Tensor]) -> tuple[int, ...]:
-    """The shape that holds all of them."""
-    return tuple(max(sides) for sides in zip(*(image.shape for image in images), strict=True))
+def _lie_together(outcomes: Sequence[Any]) -> bool:
+    return len({outcome.shape for outcome in outcomes}) <= 1 and (not outcomes or adjacent(outcomes))
 
 
 def _write(image: Tensor, form: Form) -> Body:
@@ -168,13 +160,16 @@ def _message(outcome: Outcome) -> Body:
     return [outcome.detail.encode(errors="replace")] if isinstance(outcome, ServiceError) else []
 
 
+def _body(body: Body | ServiceError) -> Body:
+    return [] if isinstance(body, ServiceError) else body
+
+
 def _parts(outcome: Outcome) -> dict[str, Body]:
     return {part.name: part.body for part in write_targets(outcome)} if isinstance(outcome, Augmented) else {}
 
 
-def _statuses(outcomes: Sequence[Outcome]) -> oip.OutputTensor:
-    statuses = [one.status if isinstance(one, ServiceError) else 0 for one in outcomes]
-    return oip.OutputTensor(STATUS, "INT32", (len(statuses),), [np.array(statuses, "<i4").tobytes()])
+def _integers(name: str, values: Sequence[int]) -> oip.OutputTensor:
+    return oip.OutputTensor(name, "INT32", (len(values),), [np.array(values, "<i4").tobytes()])
 
 
 def _strings(name: str, bodies: Sequence[Body]) -> oip.OutputTensor:

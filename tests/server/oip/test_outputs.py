@@ -40,7 +40,7 @@ def test_results_that_lie_together_are_sent_from_where_they_are(order: Order) ->
     block = batch()
     outcomes = [*block.unbind()]
     assert packing(order).is_cheap(outcomes, NAMES)
-    _, (pixels, _) = packing(order).pack(outcomes, NAMES)
+    pixels, _ = packing(order).pack(outcomes, NAMES)
     sent = np.frombuffer(pixels.buffers[0], np.float32)
     assert sent.ctypes.data == block.data_ptr()
     assert pixels.nbytes == block.nbytes
@@ -67,7 +67,7 @@ def test_no_old_memory_is_shown_where_there_is_no_result(order: Order, on_error:
     small = torch.full((3, 8, 8), 1, dtype=torch.uint8)
     large = torch.full((3, 64, 64), 2, dtype=torch.uint8)
     outcomes: list[Outcome] = [small, ImageCorrupt("JPEG"), large]
-    _, (pixels, shapes) = packing(order, on_error).pack(outcomes, NAMES)
+    pixels, shapes = packing(order, on_error).pack(outcomes, NAMES)
     values = np.frombuffer(b"".join(pixels.buffers), np.uint8).reshape(pixels.shape)
     rows = 3 if on_error is OnError.FILL else 2
     assert values.shape == (rows, 3, 64, 64)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,7 @@ import tritonclient.http.aio as triton_aio
 from augserve.wire import FINGERPRINT_HEADER
 from augserve_server.routes.oip.bodies import FREE_BYTES, inflate
 from factories import make_file
-from serving import Live, run_server
+from serving import Live, busy_device, run_server, until
 from tritons import PIPELINES, outputs, refused, strings, tensor
 
 SETTINGS = {"repository_control": True, "compress_responses": True, "max_body_bytes": 2 << 20}
@@ -284,6 +285,31 @@ def test_a_bomb_is_refused(http: httpx.Client) -> None:
     bomb = gzip.compress(bytes(50 << 20))
     response = http.post("/v2/models/train/infer", **raw(bomb, **{"Content-Encoding": "gzip"}))
     assert "at most" in error_of(response, 413)
+
+
+def test_a_body_may_come_in_chunks(http: httpx.Client) -> None:
+    body, length = Stock.generate_request_body([strings("IMAGE", [FILE])])
+    headers = {"Inference-Header-Content-Length": str(length)}
+    response = http.post("/v2/models/train/infer", content=iter([body[:50], body[50:]]), headers=headers)
+    assert response.status_code == 200
+    endless = iter([bytes(1 << 20)] * 4)
+    refusal = http.post("/v2/models/train/infer", content=endless, headers=headers)
+    assert "at most 2097152 are allowed" in error_of(refusal, 413)
+
+
+def test_who_hangs_up_is_not_worked_for(live: Live) -> None:
+    load = live.service.admission.load
+    before = load.results
+    with busy_device(live, "crop") as released:
+        waiting = live.service.admission.load.results
+        with socket.create_connection(live.address) as connection:
+            head = f"Inference-Header-Content-Length: 0\r\nContent-Length: {len(FILE)}\r\n"
+            request = f"POST /v2/models/train/infer HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode() + FILE
+            connection.sendall(request)
+            until(lambda: live.service.admission.load.results > waiting)
+        until(lambda: live.service.admission.load.results == waiting)
+        released.set()
+    until(lambda: live.service.admission.load.results == before)
 
 
 def test_a_stopping_server_says_so_in_the_same_shape(tmp_path: Any) -> None:
