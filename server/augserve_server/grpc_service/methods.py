@@ -23,7 +23,7 @@ from augserve_server.service import Service
 SERVICE: Final = "inference.GRPCInferenceService"
 
 Document: TypeAlias = dict[str, Any]
-Describe: TypeAlias = Callable[[Any], Awaitable[Document]]
+Describe: TypeAlias = Callable[[Any, RpcVisit], Awaitable[Document]]
 
 
 def inference_methods(service: Service) -> list[Method]:
@@ -43,12 +43,12 @@ def inference_methods(service: Service) -> list[Method]:
         "RepositoryModelUnload": documents.unload,
         "TraceSetting": documents.trace_setting,
         "LogSettings": documents.log_settings,
-        "SystemSharedMemoryStatus": documents.no_regions,
+        "SystemSharedMemoryStatus": documents.nothing,
         "SystemSharedMemoryRegister": documents.no_shared_memory,
         "SystemSharedMemoryUnregister": documents.no_shared_memory,
-        "CudaSharedMemoryStatus": documents.no_regions,
+        "CudaSharedMemoryStatus": documents.nothing,
         "CudaSharedMemoryRegister": documents.no_shared_memory,
-        "CudaSharedMemoryUnregister": documents.no_shared_memory,
+        "CudaSharedMemoryUnregister": documents.nothing,
     }
     return [
         Unary(_path("ModelInfer"), read_infer, inferring.infer, works=True),
@@ -63,57 +63,57 @@ class Documents:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def server_live(self, _: Any) -> Document:
+    async def server_live(self, _: Any, __: RpcVisit) -> Document:
         """Whether the process is alive."""
         return {"live": not self._service.broken()}
 
-    async def server_ready(self, _: Any) -> Document:
+    async def server_ready(self, _: Any, __: RpcVisit) -> Document:
         """Whether to send work here."""
         return {"ready": not self._service.unready()}
 
-    async def model_ready(self, request: Any) -> Document:
+    async def model_ready(self, request: Any, _: RpcVisit) -> Document:
         """Whether a pipeline is served; one that does not exist is not."""
         try:
             find(self._service.catalog, request.name, request.version)
         except (PipelineNotFound, VersionNotFound):
             return {"ready": False}
-        return await self.server_ready(request)
+        return {"ready": not self._service.unready()}
 
-    async def server_metadata(self, _: Any) -> Document:
+    async def server_metadata(self, _: Any, __: RpcVisit) -> Document:
         """What the server is."""
         return server_document(self._service.settings)
 
-    async def model_metadata(self, request: Any) -> Document:
+    async def model_metadata(self, request: Any, _: RpcVisit) -> Document:
         """What a pipeline takes and gives."""
         return metadata_document(find(self._service.catalog, request.name, request.version))
 
-    async def model_config(self, request: Any) -> Document:
+    async def model_config(self, request: Any, _: RpcVisit) -> Document:
         """The same as a configuration."""
         served = find(self._service.catalog, request.name, request.version)
         return {"config": config_document(served, self._service.settings)}
 
-    async def model_statistics(self, request: Any) -> Document:
+    async def model_statistics(self, request: Any, _: RpcVisit) -> Document:
         """Of one pipeline, or of all."""
         catalog = self._service.catalog
         served = [find(catalog, request.name, request.version)] if request.name else list(catalog)
         return statistics_document(served, self._service.metrics.statistics)
 
-    async def repository_index(self, request: Any) -> Document:
+    async def repository_index(self, request: Any, _: RpcVisit) -> Document:
         """Every pipeline there is."""
         return {"models": repository.index_document(self._service.catalog, request.ready)}
 
-    async def load(self, request: Any) -> Document:
+    async def load(self, request: Any, _: RpcVisit) -> Document:
         """Serve a pipeline as its file is now."""
         given = {name: _chosen(value) for name, value in request.parameters.items()}
         await repository.load(self._service, request.model_name, given)
         return {}
 
-    async def unload(self, request: Any) -> Document:
+    async def unload(self, request: Any, _: RpcVisit) -> Document:
         """Serve a pipeline no more."""
         await repository.unload(self._service, request.model_name)
         return {}
 
-    async def trace_setting(self, request: Any) -> Document:
+    async def trace_setting(self, request: Any, _: RpcVisit) -> Document:
         """What is traced."""
         now = controls.trace_document()
         if request.model_name:
@@ -125,18 +125,18 @@ class Documents:
             "settings": {name: {"value": [value] if isinstance(value, str) else value} for name, value in now.items()}
         }
 
-    async def log_settings(self, request: Any) -> Document:
+    async def log_settings(self, request: Any, _: RpcVisit) -> Document:
         """What is logged, and from now on."""
         if request.settings:
             repository.check_control(self._service, "changing what is logged")
             controls.change_log({name: _chosen(value) for name, value in request.settings.items()})
         return {"settings": {name: {_log_choice(value): value} for name, value in controls.log_document().items()}}
 
-    async def no_regions(self, request: Any) -> Document:
-        """There are no regions of shared memory."""
+    async def nothing(self, _: Any, __: RpcVisit) -> Document:
+        """There are no regions of shared memory, and nothing to forget."""
         return {}
 
-    async def no_shared_memory(self, request: Any) -> Document:
+    async def no_shared_memory(self, _: Any, __: RpcVisit) -> Document:
         """Refuse."""
         raise NotSupported("shared memory is off")
 
@@ -150,8 +150,8 @@ def _describing(name: str, describe: Describe) -> Unary:
     return Unary(_path(name), partial(parsed, f"{name}Request"), answer)
 
 
-async def _described(describe: Describe, response: Any, request: Any, _: RpcVisit) -> bytes:
-    written: bytes = ParseDict(await describe(request), response()).SerializeToString()
+async def _described(describe: Describe, response: Any, request: Any, visit: RpcVisit) -> bytes:
+    written: bytes = ParseDict(await describe(request, visit), response()).SerializeToString()
     return written
 
 
