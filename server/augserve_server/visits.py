@@ -73,7 +73,7 @@ class Visits:
 class Visit:
     """One request while it is here, over whatever protocol it came."""
 
-    def __init__(self, method: str, path: str, given_id: str, ticket: Ticket) -> None:
+    def __init__(self, method: str, path: str, given_id: str, peer: str, ticket: Ticket) -> None:
         """``method`` and ``path`` as the log is to say them; ``given_id``: what the client calls it, or nothing."""
         self.method = method
         self.path = path[:LONGEST_PATH]
@@ -81,6 +81,10 @@ class Visit:
         self.timings = Timings()
         self.began = perf_counter()
         self.id = _request_id(given_id)
+        self.peer = peer
+        """The address that it comes from."""
+        self.client = peer
+        """Who asks: the peer's address, or the name of its token."""
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
 
@@ -93,6 +97,7 @@ class Visit:
         """One line about the request."""
         about = {
             "id": self.id,
+            "client": self.client,
             "method": self.method,
             "path": self.path,
             "status": self.status,
@@ -114,7 +119,8 @@ class HttpVisit(Visit):
     def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
         headers = Headers(scope=scope)
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
-        super().__init__(scope["method"], path, headers.get("x-request-id", ""), ticket)
+        peer = (scope.get("client") or ("",))[0]
+        super().__init__(scope["method"], path, headers.get("x-request-id", ""), peer, ticket)
         self.scope = scope
         self._receive = receive
         self._send = send

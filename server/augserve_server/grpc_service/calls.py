@@ -46,7 +46,9 @@ class Call:
     def __init__(self, context: Context, path: str, settings: Settings, arrivals: Arrivals) -> None:
         self.path = path
         self.metadata = tuple(context.invocation_metadata() or ())
-        self.client = host_of(context.peer())
+        self.peer = host_of(context.peer())
+        self.client = self.peer
+        """Who calls: the peer's address, or the name of its token."""
         self._context = context
         self._settings = settings
         self._arrivals = arrivals
@@ -100,7 +102,7 @@ class RpcVisit(Visit):
     """One request over gRPC."""
 
     def __init__(self, call: Call, ticket: Ticket) -> None:
-        super().__init__("RPC", call.path, call.header("x-request-id"), ticket)
+        super().__init__("RPC", call.path, call.header("x-request-id"), call.peer, ticket)
         self.client = call.client
         self.limit_ms = call.remaining_ms
         self.called = ""
