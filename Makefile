@@ -23,8 +23,8 @@ help: ## Say what the targets are.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: serve
-serve: .venv/.serve ## Start the server: make serve, make serve PORT=9000 HOST=0.0.0.0 DEVICE=cpu
-	@exec $(BIN)/augserve serve $(call flag,host,HOST) $(call flag,port,PORT) $(call flag,device,DEVICE)
+serve: .venv/.serve ## Start the server: make serve, make serve PORT=9000 GRPC_PORT=9001 HOST=0.0.0.0 DEVICE=cpu
+	@exec $(BIN)/augserve serve $(call flag,host,HOST) $(call flag,port,PORT) $(call flag,grpc-port,GRPC_PORT) $(call flag,device,DEVICE)
 
 .PHONY: test
 test: .venv/.develop ## Run everything that CI checks.

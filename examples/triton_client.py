@@ -1,6 +1,6 @@
 """Augment photographs with a stock Triton client, over HTTP and over gRPC: nothing of augserve is imported.
 
-    AUGSERVE_GRPC_PORT=8001 make serve
+    make serve GRPC_PORT=8001
     pip install 'tritonclient[http,grpc]'
     python examples/triton_client.py configs/samples/*.jpg
 

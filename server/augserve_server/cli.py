@@ -64,6 +64,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(metavar="N", help="Port to listen on; 0 is any free one.", show_default="8000")
     ] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(metavar="N", help="Port of gRPC; 0 is any free one.", show_default="no gRPC")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda:N", help="Where to run.", show_default="auto")
     ] = None,
@@ -72,13 +75,13 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="YAML file of settings; AUGSERVE_* variables are stronger.")
     ] = None,
 ) -> None:
-    """Serve pipelines over HTTP until told to stop."""
+    """Serve pipelines over HTTP, and gRPC where that is asked for, until told to stop."""
     from augserve_server.app import serve as run_server
     from augserve_server.errors import StartError
     from augserve_server.settings import load_settings
 
     with usage_errors(OSError, StartError):
-        run_server(load_settings(config, host=host, port=port, device=device, pipelines=pipelines))
+        run_server(load_settings(config, host=host, port=port, grpc_port=grpc_port, device=device, pipelines=pipelines))
 
 
 @app.command()

@@ -92,6 +92,8 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def _drain(self) -> None:
+        if self._grpc is not None:
+            self._grpc.leave(self._settings.drain_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
                 await self._service.drain()

@@ -74,6 +74,7 @@ class Visit:
         """One line about the request."""
         about = {
             "id": self.id,
+            "client": self.client,
             "method": self.method,
             "path": self.path,
             "status": self.status,

@@ -21,17 +21,21 @@ Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 MAX_DETAIL: Final = 1500
 """Of characters: what is told travels in a header, percent-encoded, and clients take 8 KiB of headers."""
+QUIET_PATHS: Final = (
+    "/grpc.health.v1.Health/Check",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+)
 SLOWEST_BYTES_PER_S: Final = 256 * 1024
 """A client that takes its answer more slowly is not waited for."""
 ERROR_KEY: Final = "augserve-error"
 PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
 
-_CODES: Final[Mapping[int, grpc.StatusCode]] = {
+CODES: Final[Mapping[int, grpc.StatusCode]] = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
     408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    409: grpc.StatusCode.ALREADY_EXISTS,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     429: grpc.StatusCode.UNAVAILABLE,
     499: grpc.StatusCode.CANCELLED,
@@ -47,7 +51,9 @@ class Call:
     def __init__(self, context: Context, path: str, settings: Settings, arrivals: Arrivals) -> None:
         self.path = path
         self.metadata = tuple(context.invocation_metadata() or ())
-        self.client = host_of(context.peer())
+        self.peer = host_of(context.peer())
+        self.client = self.peer
+        """Who calls: the peer's address, or the name of its token."""
         self._context = context
         self._settings = settings
         self._arrivals = arrivals
@@ -102,7 +108,8 @@ class RpcVisit(Visit):
     """One request over gRPC."""
 
     def __init__(self, call: Call, ticket: Ticket) -> None:
-        super().__init__("RPC", call.path, call.headers, call.client, ticket)
+        super().__init__("RPC", call.path, call.headers, call.peer, ticket)
+        self.client = call.client
         self.limit_ms = call.remaining_ms
         self.called = ""
         """What the request calls itself, once it is read."""
@@ -112,6 +119,10 @@ class RpcVisit(Visit):
         """A message is here. Raises QueueFull or TooMuchWork where it does not fit."""
         self.received += len(message)
         self.ticket.take(Load(bytes=len(message)))
+
+    @property
+    def quiet(self) -> bool:
+        return self.path in QUIET_PATHS
 
     @property
     def span_attributes(self) -> dict[str, str | int]:
@@ -126,7 +137,7 @@ class RpcVisit(Visit):
 def code_of(error: ServiceError) -> grpc.StatusCode:
     """The status code of an error, by its HTTP status."""
     default = grpc.StatusCode.INVALID_ARGUMENT if error.status < 500 else grpc.StatusCode.INTERNAL
-    return _CODES.get(error.status, default)
+    return CODES.get(error.status, default)
 
 
 def host_of(peer: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from google.protobuf.json_format import ParseDict
 
 from augserve_server.errors import PipelineNotFound, VersionNotFound
-from augserve_server.grpc_service.calls import RpcVisit
 from augserve_server.grpc_service.inference import Inferring
 from augserve_server.grpc_service.messages import messages, parsed
 from augserve_server.grpc_service.rpcs import Method, Streaming, Unary
@@ -25,14 +24,12 @@ from augserve_server.visits import Visit
 
 SERVICE: Final = "inference.GRPCInferenceService"
 
-Describe: TypeAlias = Callable[[Any], Awaitable[Document]]
-
 
 def inference_methods(service: Service) -> list[Method]:
     """Every method of the service."""
     inferring = Inferring(service, inference_of(service))
     documents = Documents(service)
-    described: Mapping[str, Describe] = {
+    described: Mapping[str, Asked] = {
         "ServerLive": documents.server_live,
         "ServerReady": documents.server_ready,
         "ModelReady": documents.model_ready,
@@ -49,7 +46,7 @@ def inference_methods(service: Service) -> list[Method]:
     return [
         Unary(_path("ModelInfer"), read_infer, inferring.infer, works=True),
         Streaming(_path("ModelStreamInfer"), inferring.stream, works=True),
-        *(_describing(name, partial(_whoever, describe)) for name, describe in described.items()),
+        *(_describing(name, describe) for name, describe in described.items()),
         *(_describing(name, asked) for name, asked in SharedMemory(service).methods.items()),
     ]
 
@@ -60,57 +57,57 @@ class Documents:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def server_live(self, _: Any) -> Document:
+    async def server_live(self, _: Any, __: Visit) -> Document:
         """Whether the process is alive."""
         return {"live": not self._service.broken()}
 
-    async def server_ready(self, _: Any) -> Document:
+    async def server_ready(self, _: Any, __: Visit) -> Document:
         """Whether to send work here."""
         return {"ready": not self._service.unready()}
 
-    async def model_ready(self, request: Any) -> Document:
+    async def model_ready(self, request: Any, _: Visit) -> Document:
         """Whether a pipeline is served; one that does not exist is not."""
         try:
             find(self._service.catalog, request.name, request.version)
         except (PipelineNotFound, VersionNotFound):
             return {"ready": False}
-        return await self.server_ready(request)
+        return {"ready": not self._service.unready()}
 
-    async def server_metadata(self, _: Any) -> Document:
+    async def server_metadata(self, _: Any, __: Visit) -> Document:
         """What the server is."""
         return server_document(self._service.settings)
 
-    async def model_metadata(self, request: Any) -> Document:
+    async def model_metadata(self, request: Any, _: Visit) -> Document:
         """What a pipeline takes and gives."""
         return metadata_document(find(self._service.catalog, request.name, request.version))
 
-    async def model_config(self, request: Any) -> Document:
+    async def model_config(self, request: Any, _: Visit) -> Document:
         """The same as a configuration."""
         served = find(self._service.catalog, request.name, request.version)
         return {"config": config_document(served, self._service.settings)}
 
-    async def model_statistics(self, request: Any) -> Document:
+    async def model_statistics(self, request: Any, _: Visit) -> Document:
         """Of one pipeline, or of all."""
         catalog = self._service.catalog
         served = [find(catalog, request.name, request.version)] if request.name else list(catalog)
         return statistics_document(served, self._service.metrics.statistics)
 
-    async def repository_index(self, request: Any) -> Document:
+    async def repository_index(self, request: Any, _: Visit) -> Document:
         """Every pipeline there is."""
         return {"models": repository.index_document(self._service.catalog, request.ready)}
 
-    async def load(self, request: Any) -> Document:
+    async def load(self, request: Any, _: Visit) -> Document:
         """Serve a pipeline as its file is now."""
         given = {name: _chosen(value) for name, value in request.parameters.items()}
         await repository.load(self._service, request.model_name, given)
         return {}
 
-    async def unload(self, request: Any) -> Document:
+    async def unload(self, request: Any, _: Visit) -> Document:
         """Serve a pipeline no more."""
         await repository.unload(self._service, request.model_name)
         return {}
 
-    async def trace_setting(self, request: Any) -> Document:
+    async def trace_setting(self, request: Any, _: Visit) -> Document:
         """What is traced."""
         now = controls.trace_document()
         if request.model_name:
@@ -122,7 +119,7 @@ class Documents:
             "settings": {name: {"value": [value] if isinstance(value, str) else value} for name, value in now.items()}
         }
 
-    async def log_settings(self, request: Any) -> Document:
+    async def log_settings(self, request: Any, _: Visit) -> Document:
         """What is logged, and from now on."""
         if request.settings:
             repository.check_control(self._service, "changing what is logged")
@@ -139,14 +136,9 @@ def _describing(name: str, asked: Asked) -> Unary:
     return Unary(_path(name), partial(parsed, f"{name}Request"), answer)
 
 
-async def _described(asked: Asked, response: Any, request: Any, visit: RpcVisit) -> bytes:
+async def _described(asked: Asked, response: Any, request: Any, visit: Visit) -> bytes:
     written: bytes = ParseDict(await asked(request, visit), response()).SerializeToString()
     return written
-
-
-async def _whoever(describe: Describe, request: Any, _: Visit) -> Document:
-    """What is the same for everybody."""
-    return await describe(request)
 
 
 def _chosen(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class GrpcServer:
             options=_options(settings, largest),
             maximum_concurrent_rpcs=settings.max_connections,
         )
+        self._leaving: asyncio.Task[None] | None = None
         address = f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}"
         try:
             self.port = self._server.add_insecure_port(address)
@@ -52,9 +54,15 @@ class GrpcServer:
         """Begin to answer."""
         await self._server.start()
 
+    def leave(self, grace_s: float) -> None:
+        """Listen no more, and ask clients to go elsewhere with their next calls; those that are open may end."""
+        self._leaving = asyncio.create_task(self._server.stop(grace_s), name="augserve-grpc-leave")
+
     async def stop(self) -> None:
-        """Take no more calls, and cut off what is still open after a moment."""
+        """Cut off what is still open after a moment: streams in which nothing happens."""
         await self._server.stop(STOP_S)
+        if self._leaving is not None:
+            await self._leaving
 
 
 def _options(settings: Settings, largest: int) -> Sequence[tuple[str, Any]]:

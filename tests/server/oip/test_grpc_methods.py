@@ -129,6 +129,7 @@ def test_the_trace_is_off_and_stays_so(client: triton.InferenceServerClient) -> 
 def test_shared_memory_is_off(client: triton.InferenceServerClient) -> None:
     assert not client.get_system_shared_memory_status().regions
     assert not client.get_cuda_shared_memory_status().regions
+    client.unregister_cuda_shared_memory()
     for call in (
         lambda: client.register_system_shared_memory("region", "/key", 8),
         lambda: client.register_cuda_shared_memory("region", bytes(64), 0, 8),
