@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from augserve.wire import oip
+from augserve.wire import LABELS_PART, oip
 from augserve_server.catalog import Served
 from augserve_server.oip.names import (
     BACKEND,
@@ -91,15 +91,16 @@ def config_document(served: Served, settings: Settings) -> dict[str, Any]:
 
 
 def _inputs(served: Served) -> list[_Described]:
-    channels = served.pipeline.input.channels
-    mixes = served.pipeline.batched
+    accepted, channels = served.accepted, served.pipeline.input.channels
+    needed = accepted.needs | ({LABELS_PART} if served.pipeline.batched else frozenset())
+    targets = {name: part for name, part in TARGETS.items() if part in accepted.targets}
+    images = [_Described(IMAGE, oip.BYTES, (1,)), _Described(IMAGE_RAW, "UINT8", (channels, -1, -1))]
+    clips = [_Described(CLIP, oip.BYTES, (1,)), _Described(FRAMES, oip.BYTES, (-1,))]
     return [
-        _Described(IMAGE, oip.BYTES, (1,)),
-        _Described(IMAGE_RAW, "UINT8", (channels, -1, -1)),
-        _Described(CLIP, oip.BYTES, (1,)),
-        _Described(FRAMES, oip.BYTES, (-1,)),
+        *(images if accepted.images else ()),
+        *(clips if accepted.videos else ()),
         _Described(SEED, "INT64", (1,)),
-        *(_Described(name, oip.BYTES, (1,), not (mixes and name == "LABELS")) for name in TARGETS),
+        *(_Described(name, oip.BYTES, (1,), part not in needed) for name, part in targets.items()),
     ]
 
 
@@ -107,10 +108,11 @@ def _outputs(served: Served) -> list[_Described]:
     signature = served.signature
     sides = tuple(side or -1 for side in (signature.channels, signature.height, signature.width))
     datatype = oip.OF_DTYPE[signature.dtype or "uint8"]
-    strings: Sequence[str] = (ERRORS, ENCODED, RECIPE, *TARGETS)
+    targets = [name for name, part in TARGETS.items() if part in served.accepted.targets]
+    strings: Sequence[str] = (ERRORS, ENCODED, RECIPE, *targets)
     return [
-        _Described(PIXELS, datatype, sides),
-        _Described(CLIP, datatype, (-1, *sides)),
+        *([_Described(PIXELS, datatype, sides)] if served.accepted.images else ()),
+        *([_Described(CLIP, datatype, (-1, *sides))] if served.accepted.videos else ()),
         _Described(SHAPES, "INT32", (-1,)),
         _Described(STATUS, "INT32", ()),
         *(_Described(name, oip.BYTES, ()) for name in strings),
