@@ -93,29 +93,36 @@ def config_document(served: Served, settings: Settings) -> dict[str, Any]:
 def _inputs(served: Served) -> list[_Described]:
     accepted, channels = served.accepted, served.pipeline.input.channels
     needed = accepted.needs | ({LABELS_PART} if served.pipeline.batched else frozenset())
-    targets = {name: part for name, part in TARGETS.items() if part in accepted.targets}
     images = [_Described(IMAGE, oip.BYTES, (1,)), _Described(IMAGE_RAW, "UINT8", (channels, -1, -1))]
     clips = [_Described(CLIP, oip.BYTES, (1,)), _Described(FRAMES, oip.BYTES, (-1,))]
     return [
         *(images if accepted.images else ()),
         *(clips if accepted.videos else ()),
         _Described(SEED, "INT64", (1,)),
-        *(_Described(name, oip.BYTES, (1,), part not in needed) for name, part in targets.items()),
+        *(
+            _Described(name, oip.BYTES, (1,), part not in needed)
+            for name, part in TARGETS.items()
+            if _may_be(served, name)
+        ),
     ]
+
+
+def _may_be(served: Served, name: str) -> bool:
+    """Whether a tensor is none of targets that the pipeline refuses."""
+    return name not in TARGETS or TARGETS[name] in served.accepted.targets
 
 
 def _outputs(served: Served) -> list[_Described]:
     signature = served.signature
     sides = tuple(side or -1 for side in (signature.channels, signature.height, signature.width))
     datatype = oip.OF_DTYPE[signature.dtype or "uint8"]
-    targets = [name for name, part in TARGETS.items() if part in served.accepted.targets]
-    strings: Sequence[str] = (ERRORS, ENCODED, RECIPE, *targets)
+    strings: Sequence[str] = (ERRORS, ENCODED, RECIPE, *TARGETS)
     return [
         *([_Described(PIXELS, datatype, sides)] if served.accepted.images else ()),
         *([_Described(CLIP, datatype, (-1, *sides))] if served.accepted.videos else ()),
         _Described(SHAPES, "INT32", (-1,)),
         _Described(STATUS, "INT32", ()),
-        *(_Described(name, oip.BYTES, ()) for name in strings),
+        *(_Described(name, oip.BYTES, ()) for name in strings if _may_be(served, name)),
     ]
 
 
