@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from augserve.wire import JPEG, REPLAY_PATH
-from augserve_server.answers import problem_answer
+from augserve_server.answers import error_answer
+from augserve_server.auth import Auth, Gate
 from augserve_server.errors import (
     MethodNotAllowed,
     ParameterInvalid,
@@ -49,7 +50,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises InvalidSettings or NoPipelines where there is nothing to serve, or nowhere to run it.
     """
-    service = Service(settings or Settings())
+    settings = settings or Settings()
+    auth = Auth(settings)
+    service = Service(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,11 +61,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="augserve", version=package_version(), description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
+    app.state.auth = auth
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # the way FastAPI documents
     for module in (augment, replay, pipelines, health):
         app.include_router(module.router)
     for kind in (ServiceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _problem)
+    app.add_middleware(Gate, auth=auth, refuse=_problem)
     app.add_middleware(Visits, service=service)
     return app
 
@@ -71,7 +76,7 @@ async def _problem(request: Request, exc: Exception) -> Response:
     error, visit = _as_ours(request, exc), visit_of(request)
     visit.error = error.slug
     request.app.state.service.metrics.failure(error.slug)
-    return Reply(problem_answer(error, visit.id))
+    return Reply(error_answer(error, visit.id, request.url.path))
 
 
 def _as_ours(request: Request, exc: Exception) -> ServiceError:
@@ -109,10 +114,21 @@ def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> 
     Raises StartError where the service cannot be set up, OSError where the address cannot be had.
     """
     configure_logging(settings)
-    if settings.host not in LOOPBACK:
-        logger.warning("listening on %s without authentication: keep it behind a proxy or a firewall", settings.host)
     app = create_app(settings)
+    _warn_if_open(settings, app.state.auth)
     Server(app, settings, on_start or partial(_greet, app.state.service)).run()
+
+
+def _warn_if_open(settings: Settings, auth: Auth) -> None:
+    if settings.host in LOOPBACK:
+        return
+    if not auth.on:
+        logger.warning(
+            "ANYONE WHO REACHES %s MAY USE THIS SERVER: no tokens are asked for (tokens_file, AUGSERVE_TOKENS)",
+            settings.host,
+        )
+    elif settings.tls_certificate is None:
+        logger.warning("tokens come over plain HTTP to %s: set tls_certificate, or end TLS in a proxy", settings.host)
 
 
 def _greet(service: Service, url: str) -> None:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from augserve.wire import REQUEST_ID_HEADER
 from augserve_server.admission import Ticket
-from augserve_server.answers import problem_answer
+from augserve_server.answers import error_answer
 from augserve_server.errors import Draining, InternalError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
@@ -24,6 +24,8 @@ from augserve_server.timings import Timings
 
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
+CROWDED_KEY: Final = "augserve.crowded"
+"""Set in the scope of a request whose connection is beyond the limit."""
 LONGEST_PATH: Final = 200
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics")
 
@@ -67,12 +69,14 @@ class Visits:
         except asyncio.CancelledError:  # the drain has taken as long as it may
             if visit.status:
                 raise
-            await Reply(problem_answer(Draining(), visit.id))(visit.scope, visit.receive, visit.send)
+            await Reply(error_answer(Draining(), visit.id, visit.scope["path"]))(visit.scope, visit.receive, visit.send)
         except Exception as exc:  # the last resort: whatever it was, the client is told so, and the log has it
             logger.error("request %s failed", visit.id, exc_info=exc)
             if visit.status:
                 raise
-            await Reply(problem_answer(InternalError(), visit.id))(visit.scope, visit.receive, visit.send)
+            await Reply(error_answer(InternalError(), visit.id, visit.scope["path"]))(
+                visit.scope, visit.receive, visit.send
+            )
 
 
 class Visit:
@@ -85,6 +89,8 @@ class Visit:
         self.timings = Timings()
         self.began = perf_counter()
         self.id = _request_id(headers)
+        self.client = (scope.get("client") or ("",))[0]
+        """Who asks: the peer's address, or the name of its token."""
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
         self._receive = receive
@@ -118,6 +124,7 @@ class Visit:
         path = self.scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:LONGEST_PATH]
         about = {
             "id": self.id,
+            "client": self.client,
             "method": self.scope["method"],
             "path": path,
             "status": self.status,
@@ -137,9 +144,11 @@ class Visit:
         headers = MutableHeaders(raw=message["headers"])
         headers[REQUEST_ID_HEADER] = self.id
         headers["X-Content-Type-Options"] = "nosniff"
+        if headers.get("content-type", "").startswith("image/"):
+            headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
         if self.status >= 400:
             headers["Cache-Control"] = "no-store"
-        if self._unread:
+        if self._unread or CROWDED_KEY in self.scope:
             headers["Connection"] = "close"
 
     async def _linger(self) -> None:

@@ -14,8 +14,10 @@ ServiceError                a client is told of it: a problem document
 │   ├── ClipTooLarge, ClipInvalid
 │   ├── TargetTooLarge, TargetInvalid
 │   └── RecordInvalid
+├── AccessError             whoever asks may not
+│   └── Unauthenticated, Forbidden
 ├── Unavailable             the request was fine; another time, or another server
-│   ├── QueueFull, Draining
+│   ├── QueueFull, Draining, ConnectionsFull
 │   └── DeadlineExceeded
 ├── ClientGone              nobody is waiting for an answer
 └── InternalError           a mistake of ours; its text stays in the log
@@ -25,6 +27,7 @@ StartError                  the operator is told of it: the server does not star
 └── NoPipelines
 """
 
+from augserve_server.errors.access import AccessError, Forbidden, Unauthenticated
 from augserve_server.errors.base import (
     ClientGone,
     InternalError,
@@ -64,18 +67,27 @@ from augserve_server.errors.request import (
     TooMuchWork,
     UnsupportedMediaType,
 )
-from augserve_server.errors.unavailable import DeadlineExceeded, Draining, QueueFull, Unavailable
+from augserve_server.errors.unavailable import (
+    ConnectionsFull,
+    DeadlineExceeded,
+    Draining,
+    QueueFull,
+    Unavailable,
+)
 
 __all__ = [
+    "AccessError",
     "BodyMalformed",
     "BodyTimeout",
     "BodyTooLarge",
     "ClientGone",
     "ClipInvalid",
     "ClipTooLarge",
+    "ConnectionsFull",
     "DeadlineExceeded",
     "Draining",
     "EmptyBody",
+    "Forbidden",
     "FormatNotAllowed",
     "ImageCorrupt",
     "ImageError",
@@ -102,6 +114,7 @@ __all__ = [
     "TooManyChunks",
     "TooManyImages",
     "TooMuchWork",
+    "Unauthenticated",
     "Unavailable",
     "UnsupportedMediaType",
 ]
