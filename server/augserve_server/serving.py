@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import current_thread, main_thread
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from augserve_server.protocol import protocol_of
 from augserve_server.service import Service
 from augserve_server.settings import Settings
+from augserve_server.tls import tls_context
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Longest request line and headers together; a single packet may bring more."""
+OTHER_FILES: Final = 256
+"""File descriptors that a process needs besides those of connections."""
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -34,15 +41,16 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
+        _raise_file_limit(self._settings.max_connections + self._settings.reserved_connections + OTHER_FILES)
         super().run(sockets or [listen(self._settings)])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell where."""
-        await super().startup(sockets)
+        await self._listen(sockets or [])
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
         for listener in sockets or []:
-            self._on_start(url_of(listener))
+            self._on_start(url_of(listener, "https" if self.config.is_ssl else "http"))
 
     def begin_drain(self) -> None:
         """Finish what was accepted, then stop; a second time: stop now. To be called in the event loop."""
@@ -64,6 +72,23 @@ class Server(uvicorn.Server):
             for number in signals:
                 loop.remove_signal_handler(number)
 
+    async def _listen(self, listeners: Sequence[socket.socket]) -> None:
+        """As uvicorn does, with a limit on the time that a client may take to agree on TLS."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(1)
+        state = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        protocol = partial(self.config.http_protocol_class, **state)
+        tls: dict[str, Any] = {"ssl": self.config.ssl}
+        if self.config.ssl is not None:
+            tls["ssl_handshake_timeout"] = self._settings.head_timeout_s
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(protocol, sock=listener, backlog=self.config.backlog, **tls)
+            for listener in listeners
+        ]
+        self.started = True
+
     async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
@@ -83,17 +108,30 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """Where a listening socket is reached: ``http://127.0.0.1:8000``."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _raise_file_limit(wanted: int) -> None:
+    """Allow the process as many open files as its connections may need, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger.warning("%d open files are allowed; max_connections needs %d (ulimit -n)", allowed, wanted)
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Raises InvalidSettings where the files for TLS do not do."""
+    tls = tls_context(settings)
     return uvicorn.Config(
         app,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
         loop="uvloop",
-        http=_protocol(settings),
+        http=protocol_of(settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -104,60 +142,3 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,  # the drain has done the waiting
     )
-
-
-def _protocol(settings: Settings) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size, and on connections."""
-
-    class Protocol(HttpToolsProtocol):
-        _in_head = True
-        _head_bytes = 0
-        _ended_here = False  # a request ended within the last read: most of that read may be its body
-        _head_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-            super().connection_made(transport)
-            if len(self.connections) > settings.max_connections:
-                transport.abort()
-            self._await_head()
-
-        def data_received(self, data: bytes) -> None:
-            self._ended_here = False
-            super().data_received(data)
-            if self._in_head and not self._ended_here and not self.transport.is_closing():
-                self._head_bytes += len(data)
-                self._await_head()
-                if self._head_bytes > MAX_HEAD_BYTES:
-                    self.send_400_response("Request head too large.")
-
-        def on_headers_complete(self) -> None:
-            self._in_head = False
-            self._head_bytes = 0
-            self._forget_timer()
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self._in_head = self._ended_here = True
-            super().on_message_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget_timer()
-            super().connection_lost(exc)
-
-        def _await_head(self) -> None:
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(settings.head_timeout_s, self._cut_off)
-
-        def _cut_off(self) -> None:
-            self._head_timer = None
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.close()
-            else:  # the request before is still being answered
-                self._await_head()
-
-        def _forget_timer(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-    return Protocol

@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """Longest silence within a request's body, in seconds."""
     write_timeout_s: Seconds = 30.0
     """Longest that a client may take no byte of its answer, in seconds."""
+    min_answer_bytes_per_s: Count = 65_536
+    """Slowest that a client may take a whole answer, in bytes per second, after write_timeout_s to begin with."""
     keep_alive_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """How long an idle connection is kept, in seconds."""
     drain_s: Seconds = 30.0

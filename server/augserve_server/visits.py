@@ -7,6 +7,7 @@ import logging
 import random
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from augserve.wire import REQUEST_ID_HEADER
 from augserve_server.admission import Ticket
 from augserve_server.answers import error_answer
-from augserve_server.errors import Draining, InternalError
+from augserve_server.errors import Draining, InternalError, ServiceError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
 from augserve_server.timings import Timings
@@ -26,6 +27,8 @@ GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
 CROWDED_KEY: Final = "augserve.crowded"
 """Set in the scope of a request whose connection is beyond the limit."""
+ABORT_KEY: Final = "augserve.abort"
+"""In the scope: what ends the connection at once."""
 LONGEST_PATH: Final = 200
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics")
 
@@ -36,12 +39,25 @@ LINGER_BYTES: Final = 16 * 1024 * 1024
 logger = logging.getLogger("augserve.access")
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a client may take to read its answer: a while, and what its size needs at the slowest."""
+
+    start_s: float
+    bytes_per_s: int
+
+    def seconds_for(self, size: int) -> float:
+        """For an answer of so many bytes."""
+        return self.start_s + size / self.bytes_per_s
+
+
 class Visits:
     """ASGI middleware: makes a Visit of each request, and answers what nobody else did."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
+        self._pace = Pace(service.settings.write_timeout_s, service.settings.min_answer_bytes_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,9 +66,10 @@ class Visits:
         self._service.began()
         try:
             with self._service.admission.ticket() as ticket:
-                await self._visit(Visit(scope, receive, send, ticket))
+                await self._visit(Visit(scope, receive, send, ticket, self._pace))
         finally:
-            scope.pop(SCOPE_KEY, None)  # a cycle would keep what the request held until the garbage collector comes
+            for key in (SCOPE_KEY, ABORT_KEY):  # a cycle would keep what the request held until the collector comes
+                scope.pop(key, None)
             self._service.ended()
 
     async def _visit(self, visit: Visit) -> None:
@@ -69,20 +86,18 @@ class Visits:
         except asyncio.CancelledError:  # the drain has taken as long as it may
             if visit.status:
                 raise
-            await Reply(error_answer(Draining(), visit.id, visit.scope["path"]))(visit.scope, visit.receive, visit.send)
+            await visit.refuse(Draining())
         except Exception as exc:  # the last resort: whatever it was, the client is told so, and the log has it
             logger.error("request %s failed", visit.id, exc_info=exc)
             if visit.status:
                 raise
-            await Reply(error_answer(InternalError(), visit.id, visit.scope["path"]))(
-                visit.scope, visit.receive, visit.send
-            )
+            await visit.refuse(InternalError())
 
 
 class Visit:
     """One request while it is here."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket, pace: Pace) -> None:
         headers = Headers(scope=scope)
         self.scope = scope
         self.ticket = ticket
@@ -93,8 +108,10 @@ class Visit:
         """Who asks: the peer's address, or the name of its token."""
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
+        self._write_by: float | None = None
         self._receive = receive
         self._send = send
+        self._pace = pace
         self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     @property
@@ -109,15 +126,35 @@ class Visit:
             self._unread = False
         return message
 
+    async def refuse(self, error: ServiceError) -> None:
+        """Answer with an error."""
+        await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
+
     async def send(self, message: Message) -> None:
         """A part of the response, with what every response says in front."""
         if message["type"] == "http.response.start":
             self._add_headers(message)
+            self._allow_time(message)
         elif self._unread and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
+            await self._write({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
-        await self._send(message)
+        await self._write(message)
+
+    async def _write(self, message: Message) -> None:
+        """Send to a client that takes what is sent; the connection of one that is too slow is ended."""
+        try:
+            async with asyncio.timeout_at(self._write_by):
+                await self._send(message)
+        except TimeoutError:
+            self._write_by, self.error = None, "answer-not-taken"
+            self.scope[ABORT_KEY]()
+            await self._send(message)  # returns as soon as the connection has ended, and so do all after it
+
+    def _allow_time(self, message: Message) -> None:
+        if ABORT_KEY in self.scope:
+            size = int(Headers(raw=message["headers"]).get("content-length", "0"))
+            self._write_by = asyncio.get_running_loop().time() + self._pace.seconds_for(size)
 
     def log(self) -> None:
         """One line about the request."""
