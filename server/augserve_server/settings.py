@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     """Largest height or width of one image, in pixels."""
     max_stage_pixels: Count = 100_000_000
     """Most pixels that any step of a pipeline may make of one image or of a frame, height times width."""
+    max_output_side: Count = 16_384
+    """Largest height or width of one result, in pixels; a larger one fails alone."""
     max_images: Count = 256
     """Most images or clips in one request."""
     max_clip_frames: Count = 256
