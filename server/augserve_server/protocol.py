@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from augserve_server.connections import Connections
+from augserve_server.connection_limits import ConnectionLimits
 from augserve_server.settings import Settings
 from augserve_server.visits import ABORT_KEY, CROWDED_KEY
 
@@ -24,7 +24,9 @@ class Refused(Exception):
 
 def protocol_of(settings: Settings) -> type[asyncio.Protocol]:
     """The protocol of one server's connections, which it counts."""
-    connections = Connections(settings.max_connections, settings.reserved_connections, settings.max_peer_connections)
+    connections = ConnectionLimits(
+        settings.max_connections, settings.reserved_connections, settings.max_peer_connections
+    )
 
     class Protocol(HttpToolsProtocol):
         _in_head = True

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from augserve_server.errors import InvalidSettings
 from augserve_server.settings import Settings
+
+if TYPE_CHECKING:
+    import grpc  # which whoever serves HTTP alone need not wait for
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -24,6 +28,18 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_client_ca is not None:
         _load_roots(context, settings.tls_client_ca)
     return context
+
+
+def grpc_credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """The same for a gRPC port; None where it is to be insecure. Raises InvalidSettings for files that do not do."""
+    if tls_context(settings) is None or settings.tls_certificate is None:
+        return None
+    import grpc
+
+    certificate = settings.tls_certificate.read_bytes()
+    key = (settings.tls_key or settings.tls_certificate).read_bytes()
+    roots = None if settings.tls_client_ca is None else settings.tls_client_ca.read_bytes()
+    return grpc.ssl_server_credentials([(key, certificate)], roots, require_client_auth=roots is not None)
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

@@ -86,12 +86,12 @@ class Visits:
         except asyncio.CancelledError:  # the drain has taken as long as it may
             if visit.status:
                 raise
-            await visit.refuse(Draining())
+            await visit.answer(Draining())
         except Exception as exc:  # the last resort: whatever it was, the client is told so, and the log has it
             logger.error("request %s failed", visit.id, exc_info=exc)
             if visit.status:
                 raise
-            await visit.refuse(InternalError())
+            await visit.answer(InternalError())
 
 
 class Visit:
@@ -126,8 +126,8 @@ class Visit:
             self._unread = False
         return message
 
-    async def refuse(self, error: ServiceError) -> None:
-        """Answer with an error."""
+    async def answer(self, error: ServiceError) -> None:
+        """Send an error, where nothing else was sent."""
         await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
 
     async def send(self, message: Message) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from augserve_server.connections import Connections
+from augserve_server.connection_limits import ConnectionLimits
 from augserve_server.visits import Pace
 from factories import make_file
 from serving import Live, busy_device, run_server, until
@@ -138,7 +138,7 @@ def _answers(live: Live) -> bool:
 
 
 def test_connections_that_are_gone_are_counted_no_more() -> None:
-    connections, closed = Connections(1, 1, 3), list[str]()
+    connections, closed = ConnectionLimits(1, 1, 3), list[str]()
     assert connections.open("a", "peer", lambda: closed.append("a"))
     assert not connections.open("b", "peer", lambda: closed.append("b"))
     assert not connections.open("c", "peer", lambda: closed.append("c"))
@@ -147,7 +147,7 @@ def test_connections_that_are_gone_are_counted_no_more() -> None:
     assert closed == ["b", "d"]
     for gone in "abcd":
         connections.closed(gone, "peer")
-    assert connections == Connections(1, 1, 3)
+    assert connections == ConnectionLimits(1, 1, 3)
 
 
 # Twisted.

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import augserve_pipelines.executor as engine_executor
 from augserve.wire import JPEG, NPY, PNG, SAFETENSORS, WEBP
 from factories import encode_picture, make_file, make_picture
-from serving import Live, run_server, server_process
+from serving import Live, run_server, server_process, until
 
 SECRET = "/srv/secret/key.pem token=hunter2"
 
@@ -196,7 +196,7 @@ def test_parts_of_an_answer_are_named_attachments(client: httpx.Client) -> None:
     assert b'Content-Disposition: attachment; name="image"' in answer.content
 
 
-def test_names_that_clients_make_up_are_no_labels(client: httpx.Client) -> None:
+def test_names_that_clients_make_up_are_no_labels(live: Live, client: httpx.Client) -> None:
     def series() -> set[tuple[str, ...]]:
         families = text_string_to_metric_families(client.get("/metrics").text)
         return {(s.name, *map(str, sorted(s.labels.items()))) for family in families for s in family.samples}
@@ -209,6 +209,8 @@ def test_names_that_clients_make_up_are_no_labels(client: httpx.Client) -> None:
         client.put(f"/v1/augment/thumbnail?x={i}", headers={"X-Request-Id": f"id-{i}"})
 
     visit(0)
+    series()
+    until(lambda: live.metric("requests_total", pipeline="", status="200") > 0)
     before = series()
     for i in range(1, 30):
         visit(i)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 import trustme
@@ -22,7 +24,7 @@ from augserve_server.app import _warn_if_open, create_app
 from augserve_server.auth import Auth
 from augserve_server.errors import InvalidSettings
 from augserve_server.settings import Settings
-from augserve_server.tls import tls_context
+from augserve_server.tls import grpc_credentials, tls_context
 from serving import run_server
 from wires import ended
 
@@ -86,6 +88,31 @@ def test_clients_without_a_certificate_are_refused_where_one_is_asked_for(
         context = trusting(authority)
         authority.issue_cert("client.test").configure_cert(context)
         assert httpx.get(f"{live.url}/healthz", verify=context).status_code == 200
+
+
+def test_grpc_takes_the_same_files(authority: trustme.CA, files: dict[str, Path]) -> None:
+    root, key, chain = (files[name].read_bytes() for name in ("root", "key", "chain"))
+
+    def reachable(settings: Settings, credentials: grpc.ChannelCredentials) -> bool:
+        with ThreadPoolExecutor(1) as threads:
+            server = grpc.server(threads)
+            port = server.add_secure_port("127.0.0.1:0", grpc_credentials(settings))
+            server.start()
+            with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+                try:
+                    grpc.channel_ready_future(channel).result(0.7)
+                except grpc.FutureTimeoutError:
+                    return False
+                finally:
+                    server.stop(None).wait()
+            return True
+
+    plain = Settings(tls_certificate=files["chain"], tls_key=files["key"])
+    mutual = Settings(tls_certificate=files["both"], tls_client_ca=files["root"])
+    assert grpc_credentials(Settings()) is None
+    assert reachable(plain, grpc.ssl_channel_credentials(root))
+    assert reachable(mutual, grpc.ssl_channel_credentials(root, key, chain))
+    assert not reachable(mutual, grpc.ssl_channel_credentials(root))
 
 
 def test_files_that_do_not_do_are_start_errors(files: dict[str, Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ Close = Callable[[], None]
 
 
 @dataclass
-class Connections:
+class ConnectionLimits:
     """The count of open connections.
 
     Those beyond ``most`` are for health and metrics. There are ``reserved`` of them: one more closes the oldest, so
