@@ -12,9 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from augserve_server.app import create_app
 from augserve_server.auth import Auth
+from augserve_server.cli import app
 from augserve_server.errors import Forbidden, InvalidSettings, Unauthenticated
 from augserve_server.scopes import scope_of_request, scope_of_rpc
 from augserve_server.settings import Settings, load_settings
@@ -247,6 +249,16 @@ def test_a_fresh_token_is_let_in_by_its_hash() -> None:
     assert (found.name, found.scopes) == ("new", {Scope.SHM})
     assert tokens.find(hashed) is None
     assert new_token()[0] != token
+
+
+def test_the_command_line_makes_tokens() -> None:
+    done = CliRunner().invoke(app, ["token", "trainer", "--scope", "infer", "--scope", "shm"])
+    found = Tokens.parse(done.stderr, "printed").find(done.stdout.strip())
+    assert found is not None
+    assert (done.exit_code, found.name, found.scopes) == (0, "trainer", {Scope.INFER, Scope.SHM})
+    refused = CliRunner().invoke(app, ["token", "two words", "--scope", "all"])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "tokens[0].scopes[0]: Input should be 'infer', 'read', 'admin' or 'shm'" in refused.stderr
 
 
 def test_a_token_is_good_until_it_expires() -> None:
