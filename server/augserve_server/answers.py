@@ -78,17 +78,17 @@ def answer(about: About, results: Results, timings: Timings, request_id: str) ->
     return Answer(200, multipart_type(boundary), write_multipart(parts, boundary), headers)
 
 
-def problem_answer(error: ServiceError, request_id: str) -> Answer:
-    """The problem document of an error."""
-    return Answer(error.status, PROBLEM, [error.problem(request_id).to_json()], error.headers)
-
-
 def error_answer(error: ServiceError, request_id: str, path: str) -> Answer:
     """An error as the protocol of a path tells it: ``{"error": ...}`` under /v2, else the problem document."""
     if path == "/v2" or path.startswith("/v2/"):
         body = json.dumps({"error": error.detail}).encode()
         return Answer(error.status, "application/json", [body], error.headers)
     return problem_answer(error, request_id)
+
+
+def problem_answer(error: ServiceError, request_id: str) -> Answer:
+    """The problem document of an error."""
+    return Answer(error.status, PROBLEM, [error.problem(request_id).to_json()], error.headers)
 
 
 def _counts(results: Results) -> dict[str, str]:

@@ -126,10 +126,6 @@ class Visit:
             self._unread = False
         return message
 
-    async def answer(self, error: ServiceError) -> None:
-        """Send an error, where nothing else was sent."""
-        await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
-
     async def send(self, message: Message) -> None:
         """A part of the response, with what every response says in front."""
         if message["type"] == "http.response.start":
@@ -155,6 +151,10 @@ class Visit:
         if ABORT_KEY in self.scope:
             size = int(Headers(raw=message["headers"]).get("content-length", "0"))
             self._write_by = asyncio.get_running_loop().time() + self._pace.seconds_for(size)
+
+    async def answer(self, error: ServiceError) -> None:
+        """Send an error, where nothing else was sent."""
+        await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
 
     def log(self) -> None:
         """One line about the request."""
