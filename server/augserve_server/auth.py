@@ -41,7 +41,7 @@ class Auth:
 
         Raises Unauthenticated or Forbidden. Whether there is anything at the path makes no difference.
         """
-        if not self.on or self._is_open(method, path):
+        if not self.on or self.is_open(method, path):
             return None
         given = [value.decode("latin-1") for name, value in headers if name == b"authorization"]
         return self._admit(given, scope_of_request(method, path))
@@ -57,7 +57,8 @@ class Auth:
         given = [value for name, value in metadata if name.lower() == "authorization"]
         return self._admit([value for value in given if isinstance(value, str)], need or Need.READ)
 
-    def _is_open(self, method: str, path: str) -> bool:
+    def is_open(self, method: str, path: str) -> bool:
+        """Whether a request over HTTP needs no token, even where others do."""
         if method not in ("GET", "HEAD"):
             return False
         return (self._open_health and path in HEALTH_PATHS) or (self._open_metrics and path == METRICS_PATH)

@@ -112,6 +112,18 @@ def test_a_scope_that_is_missing_is_named(client: httpx.Client) -> None:
     }
 
 
+def test_the_document_of_the_service_says_which_tokens_are_asked_for(client: httpx.Client) -> None:
+    document = client.get("/openapi.json", headers=bearer(READ)).json()
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    augment = document["paths"]["/v1/augment/{pipeline}"]["post"]
+    assert augment["security"] == [{"token": []}]
+    assert {"401", "403"} <= {*augment["responses"]}
+    assert "`infer`" in augment["responses"]["403"]["description"]
+    assert "security" not in document["paths"]["/healthz"]["get"]
+    with run_server() as server:
+        assert "securitySchemes" not in httpx.get(f"{server.url}/openapi.json").json()["components"]
+
+
 def test_nothing_of_a_body_is_taken_from_whoever_may_not_come_in(client: httpx.Client, live: Live) -> None:
     before = live.metric("decoded_images_total")
     many = [("image", ("a.jpg", make_file()))] * 3
