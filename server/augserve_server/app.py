@@ -114,21 +114,21 @@ def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> 
     Raises StartError where the service cannot be set up, OSError where the address cannot be had.
     """
     configure_logging(settings)
+    warn_of_exposure(settings)
     app = create_app(settings)
-    _warn_if_open(settings, app.state.auth)
     Server(app, settings, on_start or partial(_greet, app.state.service)).run()
 
 
-def _warn_if_open(settings: Settings, auth: Auth) -> None:
-    if settings.host in LOOPBACK:
+def warn_of_exposure(settings: Settings) -> None:
+    """Say in the log what others could do with this server."""
+    host = settings.host
+    if host in LOOPBACK:
         return
-    if not auth.on:
-        logger.warning(
-            "ANYONE WHO REACHES %s MAY USE THIS SERVER: no tokens are asked for (tokens_file, AUGSERVE_TOKENS)",
-            settings.host,
-        )
+    if not settings.asks_for_tokens:
+        words = "ANYONE WHO REACHES %s MAY USE THIS SERVER: no tokens are asked for (tokens_file, AUGSERVE_TOKENS)"
+        logger.warning(words, host)
     elif settings.tls_certificate is None:
-        logger.warning("tokens come over plain HTTP to %s: set tls_certificate, or end TLS in a proxy", settings.host)
+        logger.warning("tokens come over plain HTTP to %s: set tls_certificate, or end TLS in a proxy", host)
 
 
 def _greet(service: Service, url: str) -> None:

@@ -27,14 +27,11 @@ class Auth:
     """The check of tokens. Raises InvalidSettings where the tokens of the settings cannot be had."""
 
     def __init__(self, settings: Settings) -> None:
+        self.on = settings.asks_for_tokens
+        """Whether tokens are asked for at all."""
         self._store = TokenStore(settings)
         self._open_health = settings.open_health
         self._open_metrics = settings.open_metrics
-
-    @property
-    def on(self) -> bool:
-        """Whether tokens are asked for at all."""
-        return self._store.configured
 
     def authorize_request(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The name of whoever sent a request over HTTP; None where nobody had to say.

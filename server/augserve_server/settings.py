@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """Log lines for people (text) or machines (json)."""
 
+    @property
+    def asks_for_tokens(self) -> bool:
+        """Whether a request needs a token; where there are none, nobody has one."""
+        return self.tokens is not None or self.tokens_file is not None
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -36,11 +36,10 @@ class TokenStore:
         self._given = Tokens()
         if settings.tokens is not None:
             self._given = Tokens.parse(settings.tokens.get_secret_value(), "AUGSERVE_TOKENS")
-        self.configured = settings.tokens is not None or self._path is not None
         self._looked = clock()
         self._identity = _identity(self._path)
         self._in_file = Tokens() if self._path is None else read_token_file(self._path)
-        if self.configured and not self.tokens.tokens:
+        if settings.asks_for_tokens and not self.tokens.tokens:
             logger.warning("there are no tokens: every request that needs one is refused")
 
     @property

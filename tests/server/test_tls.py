@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import SecretStr
 
-from augserve_server.app import _warn_if_open, create_app
-from augserve_server.auth import Auth
+from augserve_server.app import create_app, warn_of_exposure
 from augserve_server.errors import InvalidSettings
 from augserve_server.settings import Settings
 from augserve_server.tls import grpc_credentials, tls_context
@@ -142,8 +141,7 @@ def test_whoever_listens_to_everyone_is_warned(files: dict[str, Path], caplog: p
 
     def warning(**settings: object) -> str:
         caplog.clear()
-        chosen = Settings(**settings)  # type: ignore[arg-type]  # fields by name
-        _warn_if_open(chosen, Auth(chosen))
+        warn_of_exposure(Settings(**settings))  # type: ignore[arg-type]  # fields by name
         return caplog.text
 
     with caplog.at_level(logging.WARNING):
