@@ -1,9 +1,9 @@
-"""uvicorn's HTTP with what it lacks: limits on heads, chunks, trailers, on what is pipelined, and on connections."""
+"""Guards around uvicorn's HTTP: on chunks, trailers, what is pipelined, on refusals, and on how many connect."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,8 +12,8 @@ from augserve_server.connection_limits import ConnectionLimits
 from augserve_server.settings import Settings
 from augserve_server.visits import ABORT_KEY, CROWDED_KEY
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Longest request line and headers together; a single packet may bring more."""
+MAX_OTHER_BYTES: Final = 64 * 1024
+"""Most bytes within a body that are not of it: extensions of chunks, trailers."""
 MAX_PIPELINED: Final = 64
 """Most requests of one connection that wait for the one before: they are taken off the wire a packet at a time."""
 
@@ -22,54 +22,42 @@ class Refused(Exception):
     """Stops the parser; the connection is answered with 400, where an answer has a place, and closed."""
 
 
-def protocol_of(settings: Settings) -> type[asyncio.Protocol]:
-    """The protocol of one server's connections, which it counts."""
-    connections = ConnectionLimits(
-        settings.max_connections, settings.reserved_connections, settings.max_peer_connections
-    )
+def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpToolsProtocol]:
+    """The protocol of one server's connections, which it counts. It must be the last to override what it overrides."""
+    limits = ConnectionLimits(settings.max_connections, settings.reserved_connections, settings.max_peer_connections)
 
-    class Protocol(HttpToolsProtocol):
-        _in_head = True
-        _head_bytes = 0
-        _ended_here = False  # a request ended within the last read: most of that read may be its body
-        _head_timer: asyncio.TimerHandle | None = None
+    class Guarded(base):  # type: ignore[misc, valid-type]  # any class of uvicorn's protocol
+        app: Any
+        _in_body = False
         _chunks = 0
         _took_body = False  # the last read had bytes of a body
-        _other_bytes = 0  # read since then: extensions of chunks, or trailers
+        _other_bytes = 0  # read within the body since then
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
-            if not connections.open(self, self._peer, transport.abort):
+            if not limits.open(self, self._peer, transport.abort):
                 self.app = _crowded(self.app)
-            self._await_head()
 
         def data_received(self, data: bytes) -> None:
-            self._ended_here = self._took_body = False
+            self._took_body = False
             super().data_received(data)
-            if self.transport.is_closing():
-                return
-            if self._in_head and not self._ended_here:
-                self._head_bytes += len(data)
-                self._await_head()
-            elif not self._in_head:
+            if self._in_body and not self.transport.is_closing():
                 self._other_bytes = 0 if self._took_body else self._other_bytes + len(data)
-            if max(self._head_bytes, self._other_bytes) > MAX_HEAD_BYTES:
-                self.send_400_response("Request head too large.")
+                if self._other_bytes > MAX_OTHER_BYTES:
+                    self.send_400_response("Too much around the chunks of the body.")
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self.scope[ABORT_KEY] = self.transport.abort  # type: ignore[typeddict-unknown-key]  # uvicorn's type is closed
+            self.scope[ABORT_KEY] = self.transport.abort
             self._chunks = self._other_bytes = 0
 
         def on_header(self, name: bytes, value: bytes) -> None:
-            if not self._in_head:
+            if self._in_body:
                 raise Refused("trailers are not taken")  # uvicorn would add them to the headers, without a limit
             super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
-            self._in_head = False
-            self._head_bytes = 0
-            self._forget_timer()
+            self._in_body = True
             if len(self.pipeline) >= MAX_PIPELINED:
                 raise Refused("too many requests are pipelined")
             super().on_headers_complete()
@@ -84,49 +72,26 @@ def protocol_of(settings: Settings) -> type[asyncio.Protocol]:
             super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self._in_head = self._ended_here = True
+            self._in_body = False
             super().on_message_complete()
 
         def send_400_response(self, msg: str) -> None:
-            if self._may_answer():
+            if _has_a_place(self.cycle) and not self.pipeline:
                 lines = ["HTTP/1.1 400 Bad Request", *_BAD_REQUEST, f"Content-Length: {len(msg)}", "", msg]
                 self.transport.write("\r\n".join(lines).encode("ascii"))
                 self.transport.close()
-            else:  # what is written now would be read as the answer to another request, or as a part of it
+            else:
                 self.transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            connections.closed(self, self._peer)
-            self._forget_timer()
+            limits.closed(self, self._peer)
             super().connection_lost(exc)
 
         @property
         def _peer(self) -> str:
             return self.client[0] if self.client else ""
 
-        def _may_answer(self) -> bool:
-            cycle = self.cycle
-            if cycle is None or cycle.response_complete:
-                return True
-            return cycle.more_body and not cycle.response_started and not self.pipeline
-
-        def _await_head(self) -> None:
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(settings.head_timeout_s, self._cut_off)
-
-        def _cut_off(self) -> None:
-            self._head_timer = None
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.close()
-            else:  # the request before is still being answered
-                self._await_head()
-
-        def _forget_timer(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-    return Protocol
+    return Guarded
 
 
 _BAD_REQUEST: Final = (
@@ -135,6 +100,11 @@ _BAD_REQUEST: Final = (
     "Cache-Control: no-store",
     "Connection: close",
 )
+
+
+def _has_a_place(cycle: Any) -> bool:
+    """Whether a refusal would be read as the answer to what is refused, and not to another request or within one."""
+    return cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started)
 
 
 def _crowded(app: ASGIApp) -> ASGIApp:

@@ -17,12 +17,15 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from augserve_server.protocol import protocol_of
+from augserve_server.protocol import guarded
 from augserve_server.service import Service
 from augserve_server.settings import Settings
 from augserve_server.tls import tls_context
 
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Longest request line and headers together; a single packet may bring more."""
 OTHER_FILES: Final = 256
 """File descriptors that a process needs besides those of connections."""
 
@@ -131,7 +134,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         ssl_context_factory=None if tls is None else lambda *_: tls,
         loop="uvloop",
-        http=protocol_of(settings),
+        http=guarded(_protocol(settings), settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -142,3 +145,58 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,  # the drain has done the waiting
     )
+
+
+def _protocol(settings: Settings) -> type[HttpToolsProtocol]:
+    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size."""
+
+    class Protocol(HttpToolsProtocol):
+        _in_head = True
+        _head_bytes = 0
+        _ended_here = False  # a request ended within the last read: most of that read may be its body
+        _head_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            super().connection_made(transport)
+            self._await_head()
+
+        def data_received(self, data: bytes) -> None:
+            self._ended_here = False
+            super().data_received(data)
+            if self._in_head and not self._ended_here and not self.transport.is_closing():
+                self._head_bytes += len(data)
+                self._await_head()
+                if self._head_bytes > MAX_HEAD_BYTES:
+                    self.send_400_response("Request head too large.")
+
+        def on_headers_complete(self) -> None:
+            self._in_head = False
+            self._head_bytes = 0
+            self._forget_timer()
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._in_head = self._ended_here = True
+            super().on_message_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget_timer()
+            super().connection_lost(exc)
+
+        def _await_head(self) -> None:
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(settings.head_timeout_s, self._cut_off)
+
+        def _cut_off(self) -> None:
+            self._head_timer = None
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.close()
+            else:  # the request before is still being answered
+                self._await_head()
+
+        def _forget_timer(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+
+    return Protocol
