@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import resource
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 Close = Callable[[], None]
+
+OTHER_FILES: Final = 256
+"""Open files that a process needs besides its connections."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -45,3 +53,14 @@ class ConnectionLimits:
         self._of_peer[peer] -= 1
         if not self._of_peer[peer]:
             del self._of_peer[peer]
+
+
+def raise_file_limit(connections: int) -> None:
+    """Allow the process as many open files as its connections may need, as far as the system lets it."""
+    wanted = connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger.warning("%d open files are allowed; max_connections needs %d (ulimit -n)", allowed, wanted)

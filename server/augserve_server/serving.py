@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-import resource
 import signal
 import socket
 import sys
@@ -19,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from augserve_server.connection_limits import raise_file_limit
 from augserve_server.protocol import guarded
 from augserve_server.service import Service
 from augserve_server.settings import Settings
@@ -26,10 +25,6 @@ from augserve_server.tls import tls_context
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Longest request line and headers together; a single packet may bring more."""
-OTHER_FILES: Final = 256
-"""File descriptors that a process needs besides those of connections."""
-
-logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -44,7 +39,7 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
-        _raise_file_limit(self._settings.max_connections + self._settings.reserved_connections + OTHER_FILES)
+        raise_file_limit(self._settings.max_connections + self._settings.reserved_connections)
         super().run(sockets or [listen(self._settings)])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -115,16 +110,6 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """Where a listening socket is reached: ``http://127.0.0.1:8000``."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _raise_file_limit(wanted: int) -> None:
-    """Allow the process as many open files as its connections may need, as far as the system lets it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < wanted:
-        logger.warning("%d open files are allowed; max_connections needs %d (ulimit -n)", allowed, wanted)
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:

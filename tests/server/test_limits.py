@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from augserve_server.connection_limits import ConnectionLimits
+from augserve_server.connection_limits import OTHER_FILES, ConnectionLimits, raise_file_limit
 from augserve_server.visits import Pace
 from factories import make_file
 from serving import Live, busy_device, run_server, until
@@ -242,3 +243,18 @@ def answer_line(connection: socket.socket) -> int:
     while size:
         size -= len(connection.recv(size))
     return int(data.split()[1])
+
+
+def test_the_process_allows_itself_the_files_that_its_connections_need(caplog: pytest.LogCaptureFixture) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 1024), before[1]))
+        raise_file_limit(1200)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(1200 + OTHER_FILES, before[1])
+        raise_file_limit(1)  # and takes nothing back
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(1200 + OTHER_FILES, before[1])
+        if before[1] != resource.RLIM_INFINITY:
+            raise_file_limit(before[1])
+            assert "max_connections needs" in caplog.text
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
