@@ -50,6 +50,7 @@ class AsyncClient(AsyncWork):
         self,
         base_url: str = BASE_URL,
         *,
+        token: str | None = None,
         timeout: float | None = TIMEOUT_S,
         retries: Retries = RETRIES,
         limits: httpx.Limits = LIMITS,
@@ -61,7 +62,7 @@ class AsyncClient(AsyncWork):
         clock: Clock = CLOCK,
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock, concurrency)
-        self._http = httpx.AsyncClient(**http_options(base_url, headers, limits), transport=transport)
+        self._http = httpx.AsyncClient(**http_options(base_url, token, headers, limits), transport=transport)
 
     async def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""

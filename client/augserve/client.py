@@ -42,6 +42,7 @@ class Client(Work):
 
     Args:
         base_url: Address of the service, with a path in front of ``/v1`` if it has one.
+        token: Bearer token, sent with every request; None: that of the environment variable AUGSERVE_TOKEN, if any.
         timeout: Seconds for each request, its retries included; None: no limit but the server's.
         retries: How lost connections and refusals under load are tried again.
         limits: How many connections are open and kept (``httpx.Limits``).
@@ -56,6 +57,7 @@ class Client(Work):
         self,
         base_url: str = BASE_URL,
         *,
+        token: str | None = None,
         timeout: float | None = TIMEOUT_S,
         retries: Retries = RETRIES,
         limits: httpx.Limits = LIMITS,
@@ -66,7 +68,7 @@ class Client(Work):
         clock: Clock = CLOCK,
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock)
-        self._http = httpx.Client(**http_options(base_url, headers, limits), transport=transport)
+        self._http = httpx.Client(**http_options(base_url, token, headers, limits), transport=transport)
 
     def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""

@@ -10,7 +10,7 @@ AugserveError
 ├── SampleFailed          a loader of augserve.torch has no result for a sample: .index .path .error
 ├── NotInvertible         a record has no way back from output to input
 └── ServiceError          the service refused or failed: .problem .status .slug .detail .field .limit .request_id
-    ├── RequestRejected       400, 404, 406, 415: an argument that this pipeline or server does not take
+    ├── RequestRejected       400, 401, 403, 404, 406, 415: something that this pipeline or server does not take
     ├── PipelineNotFound      404; .detail says which there are
     ├── LimitExceeded         413: too many bytes, images or results in one request
     ├── ImageRejected         400, 413, 415, 422: one image or clip, its targets or its record are empty, corrupt, too

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ RETRIES = Retries()
 # As many are kept as there may be: where httpx keeps fewer, it closes one as idle that another thread is about to use.
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=5.0)
 CLOCK = Clock()
+TOKEN_VARIABLE = "AUGSERVE_TOKEN"
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,25 @@ class Settings:
         return Attempts(Retries(attempts=1), self.clock, self.timeout_s)
 
 
-def http_options(base_url: str, headers: Mapping[str, str] | None, limits: httpx.Limits) -> dict[str, Any]:
-    """Arguments of ``httpx.Client`` and ``httpx.AsyncClient``."""
+def http_options(
+    base_url: str, token: str | None, headers: Mapping[str, str] | None, limits: httpx.Limits
+) -> dict[str, Any]:
+    """Arguments of ``httpx.Client`` and ``httpx.AsyncClient``, which follow no redirects: no token goes elsewhere."""
     if httpx.URL(base_url).scheme not in ("http", "https"):
         raise InvalidInput(f"base_url is {base_url!r}; it begins with http:// or https://")
     agent = {"User-Agent": f"augserve/{version('augserve')}"}
-    return {"base_url": base_url, "headers": {**agent, **(headers or {})}, "limits": limits, "timeout": None}
+    every = httpx.Headers({**agent, **_authorization(token)})
+    every.update(headers)  # whatever its case, a header that is given is the only one
+    return {"base_url": base_url, "headers": every, "limits": limits, "timeout": None, "follow_redirects": False}
+
+
+def _authorization(token: str | None) -> dict[str, str]:
+    given = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+    if not given and token is None:
+        return {}
+    if not _TOKEN.fullmatch(given):  # which httpx would repeat
+        raise InvalidInput("the token is empty, or has characters other than A-Z a-z 0-9 . _ ~ + / - =")
+    return {"Authorization": f"Bearer {given}"}
 
 
 def send_options(request: Request, remaining_s: float | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from augserve.wire import JPEG, REPLAY_PATH
 from augserve_server.answers import error_answer
+from augserve_server.auth import Auth, Gate
 from augserve_server.errors import (
     MethodNotAllowed,
     ParameterInvalid,
@@ -50,7 +51,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises InvalidSettings or NoPipelines where there is nothing to serve, or nowhere to run it.
     """
-    service = Service(settings or Settings())
+    settings = settings or Settings()
+    auth = Auth(settings)
+    service = Service(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="augserve", version=package_version(), description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
+    app.state.auth = auth
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # the way FastAPI documents
     for module in (augment, replay, pipelines, health):
         app.include_router(module.router)
@@ -66,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.redirect_slashes = False  # a redirect is no answer that clients of /v2 understand
     for kind in (ServiceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _problem)
+    app.add_middleware(Gate, auth=auth, refuse=_problem)
     app.add_middleware(Visits, service=service)
     return app
 
@@ -112,10 +117,21 @@ def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> 
     Raises StartError where the service cannot be set up, OSError where the address cannot be had.
     """
     configure_logging(settings)
-    if settings.host not in LOOPBACK:
-        logger.warning("listening on %s without authentication: keep it behind a proxy or a firewall", settings.host)
+    warn_of_exposure(settings)
     app = create_app(settings)
     Server(app, settings, on_start or partial(_greet, app.state.service)).run()
+
+
+def warn_of_exposure(settings: Settings) -> None:
+    """Say in the log what others could do with this server."""
+    host = settings.host
+    if host in LOOPBACK:
+        return
+    if not settings.asks_for_tokens:
+        words = "ANYONE WHO REACHES %s MAY USE THIS SERVER: no tokens are asked for (tokens_file, AUGSERVE_TOKENS)"
+        logger.warning(words, host)
+    elif settings.tls_certificate is None:
+        logger.warning("tokens come over plain HTTP to %s: set tls_certificate, or end TLS in a proxy", host)
 
 
 def _greet(service: Service, url: str) -> None:

@@ -253,6 +253,29 @@ def pipelines(
     raise typer.Exit(int(bool(problems)))
 
 
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is to be, as the log names it.")] = "client",
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option("--scope", metavar="infer|read|admin|shm", help="What it is good for.", show_default="infer read"),
+    ] = None,
+) -> None:
+    """Make a bearer token: print it, and the lines for `tokens_file` that let it in.
+
+    The file need not hold the token itself; whoever has only the hash can do nothing with it.
+    """
+    from augserve_server.errors import InvalidSettings
+    from augserve_server.tokens import Tokens, new_token
+
+    made, hashed = new_token()
+    entry = f"- name: {name}\n  token: {hashed}\n  scopes: [{', '.join(scopes or ['infer', 'read'])}]"
+    with usage_errors(InvalidSettings):
+        Tokens.parse(entry, "augserve token")
+    print(made)
+    print(entry, file=sys.stderr)
+
+
 @contextmanager
 def usage_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Errors of these kinds end the program with status 2 and what they say, without a traceback."""

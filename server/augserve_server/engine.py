@@ -14,7 +14,7 @@ from augserve_server.admission import Load, Ticket
 from augserve_server.batcher import Batcher, BatchLimits, Outcome, Ran
 from augserve_server.codecs import peek
 from augserve_server.decoding import Decoded, Decoder, Encoded, Later, Ready, Wanted
-from augserve_server.errors import OutputTooLarge, ServiceError
+from augserve_server.errors import ImageUnsuitable, OutputTooLarge, ServiceError
 from augserve_server.executor import Executor
 from augserve_server.inspection import EncodedSample, Inspector, raw_header
 from augserve_server.orders import Order, ReplayOrder
@@ -22,18 +22,19 @@ from augserve_server.replays import EncodedReplay, ReplayInspector
 from augserve_server.results import Body, Encoder, Form, Several
 from augserve_server.timings import Timings
 from augserve_server.uploads import SampleUpload, Upload
-from augserve_server.work import Augmented, Result
+from augserve_server.work import Augmented, Result, pictures
 
 Item: TypeAlias = Encoded | Ready | EncodedSample
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one sample and one batch may be, and how many bytes of results one request may make."""
+    """What one sample, one batch and one result may be, and how many bytes of results one request may make."""
 
     inspector: Inspector
     batch: BatchLimits
     output_bytes: int
+    output_side: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Engine:
         self._admit(order, items, ticket)
         ran = await self._compute(order, items, ticket, timings)
         timings.ran(result for result in ran if isinstance(result, Ran))
-        results = [one.result if isinstance(one, Ran) else one for one in ran]
+        results = [self._checked(one.result) if isinstance(one, Ran) else one for one in ran]
         if order.mixes and any(isinstance(result, Augmented) for result in results):
             with timings.at("mix"):
                 results = await self._mix(order, results)
@@ -105,7 +106,7 @@ class Engine:
         ticket.take(Load(len(good), sum(one.pixels for one in good), size))
         with timings.at("run"):
             done = iter(await self._decoder.replay(good, order.rule))
-        results = [one if isinstance(one, ServiceError) else next(done) for one in looked]
+        results = [one if isinstance(one, ServiceError) else self._checked(next(done)) for one in looked]
         form = order.form([one for one in results if isinstance(one, Augmented)])
         with timings.at("encode"):
             bodies = await self._encode(form, results)
@@ -141,6 +142,17 @@ class Engine:
         size = sum(order.output_bytes(item) for item in good)
         self._check_output(size)
         ticket.take(Load(len(good) * order.views, sum(item.pixels for item in good), size))
+
+    def _checked(self, result: Result | ServiceError) -> Result | ServiceError:
+        """A result, or what is wrong with its size."""
+        if isinstance(result, ServiceError):
+            return result
+        sides = [side for picture in pictures(result) for side in picture.shape[-2:]]
+        if max(sides, default=0) <= self._limits.output_side:
+            return result
+        return ImageUnsuitable(
+            f"the result has a side of {max(sides)} pixels; at most {self._limits.output_side} are sent"
+        )
 
     def _check_output(self, size: int) -> None:
         if size > self._limits.output_bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
@@ -17,7 +18,7 @@ from augserve_server.answers import error_answer
 from augserve_server.errors import Draining, InternalError, ServiceError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
-from augserve_server.visits import LONGEST_PATH, SCOPE_KEY, Visit, counted
+from augserve_server.visits import ABORT_KEY, CROWDED_KEY, LONGEST_PATH, SCOPE_KEY, Visit, counted
 
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KNOWN_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -29,22 +30,36 @@ LINGER_BYTES: Final = 16 * 1024 * 1024
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a client may take to read its answer: a while, and what its size needs at the slowest."""
+
+    start_s: float
+    bytes_per_s: int
+
+    def seconds_for(self, size: int) -> float:
+        """For an answer of so many bytes."""
+        return self.start_s + size / self.bytes_per_s
+
+
 class Visits:
     """ASGI middleware: makes a Visit of each request, and answers what nobody else did."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
+        self._pace = Pace(service.settings.write_timeout_s, service.settings.min_answer_bytes_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
-            with counted(self._service, lambda ticket: HttpVisit(scope, receive, send, ticket)) as visit:
+            with counted(self._service, lambda ticket: HttpVisit(scope, receive, send, ticket, self._pace)) as visit:
                 await self._answer(visit)
         finally:
-            scope.pop(SCOPE_KEY, None)  # a cycle would keep what the request held until the garbage collector comes
+            for key in (SCOPE_KEY, ABORT_KEY):  # a cycle would keep what the request held until the collector comes
+                scope.pop(key, None)
 
     async def _answer(self, visit: HttpVisit) -> None:
         visit.scope[SCOPE_KEY] = visit
@@ -64,13 +79,15 @@ class Visits:
 class HttpVisit(Visit):
     """One request over HTTP."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket, pace: Pace) -> None:
         headers = Headers(scope=scope)
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
         super().__init__(scope["method"], path, headers, _peer(scope), ticket)
         self.scope = scope
         self._receive = receive
         self._send = send
+        self._pace = pace
+        self._write_by: float | None = None
         self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     @property
@@ -106,16 +123,32 @@ class HttpVisit(Visit):
         if message["type"] == "http.response.start":
             self.write_began = perf_counter()
             self._add_headers(message)
+            self._allow_time(message)
         elif self._unread and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
+            await self._write({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         self.sent += memoryview(message.get("body", b"")).nbytes
-        await self._send(message)
+        await self._write(message)
 
     async def answer(self, error: ServiceError) -> None:
         """Send an error, where nothing else was sent."""
         await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
+
+    async def _write(self, message: Message) -> None:
+        """Send to a client that takes what is sent; the connection of one that is too slow is ended."""
+        try:
+            async with asyncio.timeout_at(self._write_by):
+                await self._send(message)
+        except TimeoutError:
+            self._write_by, self.error = None, "answer-not-taken"
+            self.scope[ABORT_KEY]()
+            await self._send(message)  # returns as soon as the connection has ended, and so do all after it
+
+    def _allow_time(self, message: Message) -> None:
+        if ABORT_KEY in self.scope:
+            size = int(Headers(raw=message["headers"]).get("content-length", "0"))
+            self._write_by = asyncio.get_running_loop().time() + self._pace.seconds_for(size)
 
     @property
     def _known_method(self) -> str:
@@ -130,9 +163,11 @@ class HttpVisit(Visit):
         headers = MutableHeaders(raw=message["headers"])
         headers[REQUEST_ID_HEADER] = self.id
         headers["X-Content-Type-Options"] = "nosniff"
+        if headers.get("content-type", "").startswith("image/"):
+            headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
         if self.status >= 400:
             headers["Cache-Control"] = "no-store"
-        if self._unread:
+        if self._unread or CROWDED_KEY in self.scope:
             headers["Connection"] = "close"
 
     async def _linger(self) -> None:

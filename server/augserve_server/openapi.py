@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from augserve.wire import (
     SEED_HEADER,
     Problem,
 )
+from augserve_server.scopes import scope_of_request
 
 Document = dict[str, Any]
 
@@ -236,6 +237,8 @@ def document(app: FastAPI) -> Document:
         for path in made["paths"].values():
             for operation in path.values():
                 _drop_framework_errors(operation)
+        if app.state.auth.on:
+            _ask_for_tokens(made, app.state.auth.is_open)
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -244,6 +247,17 @@ def _drop_framework_errors(operation: Document) -> None:
     found = operation["responses"].get("422", {}).get("content", {}).get("application/json")
     if found is not None:
         del operation["responses"]["422"]
+
+
+def _ask_for_tokens(made: Document, is_open: Callable[[str, str], bool]) -> None:
+    made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            if not is_open(method.upper(), path):
+                need = scope_of_request(method.upper(), path)
+                operation["security"] = [{"token": []}]
+                operation["responses"]["401"] = _problem("There is no token, or it is not known or has expired.")
+                operation["responses"]["403"] = _problem(f"The token lacks the scope `{need}`.")
 
 
 def package_version() -> str:

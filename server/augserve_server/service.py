@@ -186,4 +186,5 @@ def _limits(settings: Settings) -> Limits:
         ),
         BatchLimits(settings.batch_images, int(settings.batch_megapixels * MEGA), settings.max_wait_ms / 1000),
         settings.max_output_bytes,
+        settings.max_output_side,
     )

@@ -7,18 +7,24 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import current_thread, main_thread
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from augserve_server.auth import Auth
+from augserve_server.connection_limits import raise_file_limit
 from augserve_server.grpc_service.server import GrpcServer
+from augserve_server.protocol import guarded
 from augserve_server.service import Service
 from augserve_server.settings import Settings
+from augserve_server.tls import tls_context
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +38,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
         super().__init__(_config(app, settings))
         self._service: Service = app.state.service
+        self._auth: Auth = app.state.auth
         self._settings = settings
         self._on_start = on_start
         self._draining: asyncio.Task[None] | None = None
@@ -39,6 +46,7 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
+        raise_file_limit(self._settings.max_connections + self._settings.reserved_connections)
         listeners = sockets or [listen(self._settings)]
         try:
             super().run(listeners)
@@ -49,15 +57,15 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell where. Raises OSError where gRPC cannot have its address."""
         port = self._settings.grpc_port
-        self._grpc = None if port is None else GrpcServer(self._service, self._settings, port)
-        await super().startup(sockets)
+        self._grpc = None if port is None else GrpcServer(self._service, self._settings, self._auth, port)
+        await self._listen(sockets or [])
         if self._grpc is not None:
             await self._grpc.start()
             logger.info("gRPC on %s port %d", self._settings.host, self._grpc.port)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
         for listener in sockets or []:
-            self._on_start(url_of(listener))
+            self._on_start(url_of(listener, "https" if self.config.is_ssl else "http"))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop answering."""
@@ -91,6 +99,23 @@ class Server(uvicorn.Server):
             for number in signals:
                 loop.remove_signal_handler(number)
 
+    async def _listen(self, listeners: Sequence[socket.socket]) -> None:
+        """As uvicorn does, with a limit on the time that a client may take to agree on TLS."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(1)
+        state = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        protocol = partial(self.config.http_protocol_class, **state)
+        tls: dict[str, Any] = {"ssl": self.config.ssl}
+        if self.config.ssl is not None:
+            tls["ssl_handshake_timeout"] = self._settings.head_timeout_s
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(protocol, sock=listener, backlog=self.config.backlog, **tls)
+            for listener in listeners
+        ]
+        self.started = True
+
     async def _drain(self) -> None:
         if self._grpc is not None:
             self._grpc.leave(self._settings.drain_s)
@@ -112,17 +137,20 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """Where a listening socket is reached: ``http://127.0.0.1:8000``."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Raises InvalidSettings where the files for TLS do not do."""
+    tls = tls_context(settings)
     return uvicorn.Config(
         app,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
         loop="uvloop",
-        http=_protocol(settings),
+        http=guarded(_protocol(settings), settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -135,8 +163,8 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _protocol(settings: Settings) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size, and on connections."""
+def _protocol(settings: Settings) -> type[HttpToolsProtocol]:
+    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size."""
 
     class Protocol(HttpToolsProtocol):
         _in_head = True
@@ -146,8 +174,6 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
-            if len(self.connections) > settings.max_connections:
-                transport.abort()
             self._await_head()
 
         def data_received(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -23,6 +23,11 @@ from augserve_server.errors import InvalidSettings
 
 ENV_PREFIX = "AUGSERVE_"
 CONFIG_VARIABLE = "AUGSERVE_CONFIG"
+CLIENT_VARIABLE = "AUGSERVE_TOKEN"
+TOKEN_SETTINGS = {"tokens", "tokens_file"}
+
+SECRETS = ("tokens",)
+"""Settings whose values are never repeated."""
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -37,7 +42,7 @@ class Settings(BaseSettings):
     )
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    """Address to listen on. 0.0.0.0 is every interface: there is no authentication, so put a proxy in front."""
+    """Address to listen on. 0.0.0.0 is every interface: ask for tokens then, and see docs/security.md."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """TCP port to listen on; 0 takes any free one."""
     grpc_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
@@ -51,6 +56,21 @@ class Settings(BaseSettings):
     reload: bool = True
     """Watch the folder of pipelines, and serve a changed file within a second."""
 
+    tokens_file: Path | None = None
+    """YAML file of bearer tokens, read again when it changes; absent, and without tokens: nobody is asked for one."""
+    tokens: SecretStr | None = None
+    """The same YAML text itself: for AUGSERVE_TOKENS, where there is no file. Both may be given."""
+    open_health: bool = True
+    """Answer health without a token."""
+    open_metrics: bool = False
+    """Answer metrics without a token; else one with the scope read is needed, where tokens are asked for."""
+    tls_certificate: Path | None = None
+    """PEM file of the server's certificate and those that lead to its root; absent: plain HTTP."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's private key; absent: it is in the same file."""
+    tls_client_ca: Path | None = None
+    """PEM file of the roots that clients' certificates must lead to; absent: clients need none."""
+
     max_body_bytes: Count = 64 * MIB
     """Largest request body, in bytes."""
     max_body_chunks: Count = 65_536
@@ -63,6 +83,8 @@ class Settings(BaseSettings):
     """Largest height or width of one image, in pixels."""
     max_stage_pixels: Count = 100_000_000
     """Most pixels that any step of a pipeline may make of one image or of a frame, height times width."""
+    max_output_side: Count = 16_384
+    """Largest height or width of one result, in pixels; a larger one fails alone."""
     max_images: Count = 256
     """Most images or clips in one request."""
     max_clip_frames: Count = 256
@@ -81,7 +103,11 @@ class Settings(BaseSettings):
     max_requests: Count = 1024
     """Most requests for work in flight; one more is refused with 429 before its body is read."""
     max_connections: Count = 2048
-    """Most open connections; one more is closed at once."""
+    """Most open connections; what comes beyond, and is not health or metrics, is refused with 503."""
+    reserved_connections: Count = 16
+    """Connections beyond max_connections, kept for health and metrics; one more closes the oldest of them."""
+    max_peer_connections: Count | None = None
+    """Most open connections of one address; one more is closed at once. Absent: no limit, as behind a proxy."""
     queue_results: Count = 2048
     """Most results (images times views) admitted and not yet computed; more are refused with 429."""
     queue_megapixels: Annotated[float, Field(gt=0)] = 512.0
@@ -114,6 +140,8 @@ class Settings(BaseSettings):
     """Longest silence within a request's body, in seconds."""
     write_timeout_s: Seconds = 30.0
     """Longest that a client may take no byte of its answer, in seconds."""
+    min_answer_bytes_per_s: Count = 65_536
+    """Slowest that a client may take a whole answer, in bytes per second, after write_timeout_s to begin with."""
     keep_alive_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """How long an idle connection is kept, in seconds."""
     drain_s: Seconds = 30.0
@@ -140,6 +168,11 @@ class Settings(BaseSettings):
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
     """OTLP/HTTP collector that gets traces: http://localhost:4318; absent: none. Needs augserve[telemetry]."""
 
+    @property
+    def asks_for_tokens(self) -> bool:
+        """Whether a request needs a token; where there are none, nobody has one."""
+        return self.tokens is not None or self.tokens_file is not None
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -162,7 +195,8 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     path = config_path(config)
     in_file = _read_config(path)
-    problems = [*_unknown(in_file, Settings.model_fields, f"{path}: "), *_unknown_variables()]
+    elsewhere = {*given, *(name for name, value in in_file.items() if value is not None)}
+    problems = [*_unknown(in_file, Settings.model_fields, f"{path}: "), *_unknown_variables(elsewhere)]
     if problems:
         raise InvalidSettings(problems)
 
@@ -235,9 +269,15 @@ def _read_config(path: Path | None) -> Mapping[str, object]:
     return content or {}
 
 
-def _unknown_variables() -> list[str]:
+def _unknown_variables(elsewhere: Collection[str]) -> list[str]:
+    """``elsewhere``: settings that come from other sources.
+
+    AUGSERVE_TOKEN is the client's. Where no tokens are set, it is more likely a misspelt AUGSERVE_TOKENS.
+    """
     known = [ENV_PREFIX + name.upper() for name in Settings.model_fields]
     given = [name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name.upper() != CONFIG_VARIABLE]
+    if TOKEN_SETTINGS & {*elsewhere, *(name.upper().removeprefix(ENV_PREFIX).lower() for name in given)}:
+        known.append(CLIENT_VARIABLE)
     return _unknown([name.upper() for name in given], [*known, CONFIG_VARIABLE], "environment: ")
 
 
@@ -254,7 +294,8 @@ def _say(error: ErrorDetails, given: Mapping[str, object], path: Path | None) ->
     name = str(error["loc"][0]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         return f"there is no setting {name!r}{_nearest(name, Settings.model_fields)}"
-    return f"{_source(name, given, path)}: {error['input']!r} is refused: {error['msg']}"
+    value = "a value" if name in SECRETS else repr(error["input"])
+    return f"{_source(name, given, path)}: {value} is refused: {error['msg']}"
 
 
 def _source(name: str, given: Mapping[str, object], path: Path | None) -> str:

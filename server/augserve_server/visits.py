@@ -19,6 +19,10 @@ from augserve_server.watched import watched
 
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
+CROWDED_KEY: Final = "augserve.crowded"
+"""Set in the scope of a request whose connection is beyond the limit."""
+ABORT_KEY: Final = "augserve.abort"
+"""In the scope: what ends the connection at once."""
 LONGEST_PATH: Final = 200
 
 logger = logging.getLogger("augserve.access")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from torch import Tensor
 
+from augserve.wire import IMAGE_PART, MASKS_PART
 from augserve_pipelines import Pipeline
 from augserve_pipelines.deferred import Deferred, Loaded
 from augserve_pipelines.records import Record
@@ -31,6 +32,13 @@ class Augmented:
 
 
 Result: TypeAlias = Tensor | Augmented
+
+
+def pictures(result: Result) -> list[Tensor]:
+    """The parts of a result that have pixels: its image or clip, and its masks."""
+    if isinstance(result, Tensor):
+        return [result]
+    return [result.leaves[name] for name in (IMAGE_PART, MASKS_PART) if name in result.leaves]
 
 
 class Work(Protocol):

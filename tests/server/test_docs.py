@@ -78,3 +78,19 @@ def test_every_part_of_a_form_is_on_the_page() -> None:
 def test_the_limits_on_the_page_are_the_defaults() -> None:
     for name in ("max_clip_frames", "clip_timeout_s", "max_target_rows"):
         assert f"(`{name}`) | {Settings.model_fields[name].default:,g} |" in INPUTS
+
+
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", page)
+    assert len(named) == page.count("::test_")
+    assert len(named) > 60
+    missing = [(file, name) for file, name in named if f"def {name}(" not in (ROOT / "tests" / file).read_text()]
+    assert not missing
+
+
+def test_the_page_on_security_names_every_setting_of_who_may_come_in() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    words = ("tokens", "open_", "tls_", "timeout", "connections", "per_s", "keep_alive")
+    names = [name for name in Settings.model_fields if any(word in name for word in words)]
+    assert [name for name in names if f"`{name}`" not in page and name not in ("tokens", "clip_timeout_s")] == []

@@ -102,15 +102,6 @@ def test_too_many_requests_are_refused_before_their_bodies_are_read(workers: Thr
         assert [future.result().status_code for future in accepted] == [200, 200]
 
 
-def test_one_connection_too_many_is_closed() -> None:
-    with run_server(max_connections=2) as live, client_socket(live) as first, client_socket(live) as second:
-        for connection in (first, second):
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
-            assert answer_on(connection)[0] == 200
-        with client_socket(live) as third:
-            assert _closed(third)
-
-
 def _closed(connection: socket.socket) -> bool:
     try:
         return connection.recv(1) == b""

@@ -15,8 +15,10 @@ ServiceError                a client is told of it: a problem document
 │   ├── ClipTooLarge, ClipInvalid
 │   ├── TargetTooLarge, TargetInvalid
 │   └── RecordInvalid
+├── AccessError             whoever asks may not
+│   └── Unauthenticated, Forbidden
 ├── Unavailable             the request was fine; another time, or another server
-│   ├── QueueFull, Draining
+│   ├── QueueFull, Draining, ConnectionsFull
 │   ├── DeviceFailed, DeviceMemoryFull
 │   └── DeadlineExceeded
 ├── SharedMemoryError       a region of shared memory cannot be registered or used so
@@ -29,6 +31,7 @@ StartError                  the operator is told of it: the server does not star
 └── NoPipelines
 """
 
+from augserve_server.errors.access import AccessError, Forbidden, Unauthenticated
 from augserve_server.errors.base import (
     ClientGone,
     InternalError,
@@ -81,6 +84,7 @@ from augserve_server.errors.shared_memory import (
     SharedMemoryOff,
 )
 from augserve_server.errors.unavailable import (
+    ConnectionsFull,
     DeadlineExceeded,
     DeviceFailed,
     DeviceMemoryFull,
@@ -90,12 +94,14 @@ from augserve_server.errors.unavailable import (
 )
 
 __all__ = [
+    "AccessError",
     "BodyMalformed",
     "BodyTimeout",
     "BodyTooLarge",
     "ClientGone",
     "ClipInvalid",
     "ClipTooLarge",
+    "ConnectionsFull",
     "ControlOff",
     "DeadlineExceeded",
     "DeviceFailed",
@@ -103,6 +109,7 @@ __all__ = [
     "Draining",
     "EmptyBody",
     "EncodingNotSupported",
+    "Forbidden",
     "FormatNotAllowed",
     "ImageCorrupt",
     "ImageError",
@@ -136,6 +143,7 @@ __all__ = [
     "TooManyChunks",
     "TooManyImages",
     "TooMuchWork",
+    "Unauthenticated",
     "Unavailable",
     "UnsupportedMediaType",
     "VersionNotFound",

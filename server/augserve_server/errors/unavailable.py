@@ -74,6 +74,16 @@ class DeviceMemoryFull(Unavailable):
         )
 
 
+class ConnectionsFull(Unavailable):
+    """There are as many connections as there may be; on those beyond, only health and metrics are answered."""
+
+    slug = "connections-full"
+    title = "Connections full"
+
+    def __init__(self, retry_after_s: float = 1) -> None:
+        super().__init__("the server has as many connections as it takes; try again later", retry_after_s)
+
+
 class DeadlineExceeded(Unavailable):
     """The answer was not ready in time, and the work was given up."""
 
