@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict
 from augserve_server.errors import NotSupported, PipelineNotFound, VersionNotFound
 from augserve_server.grpc_service.calls import RpcVisit
 from augserve_server.grpc_service.inference import Inferring
-from augserve_server.grpc_service.messages import messages, parsed
+from augserve_server.grpc_service.messages import messages, question
 from augserve_server.grpc_service.rpcs import Method, Streaming, Unary
 from augserve_server.grpc_service.tensors import read_infer
 from augserve_server.oip import controls, repository
@@ -147,7 +147,7 @@ def _path(method: str) -> str:
 
 def _describing(name: str, describe: Describe) -> Unary:
     answer = partial(_described, describe, messages()[f"{name}Response"])
-    return Unary(_path(name), partial(parsed, f"{name}Request"), answer)
+    return Unary(_path(name), partial(question, f"{name}Request"), answer)
 
 
 async def _described(describe: Describe, response: Any, request: Any, visit: RpcVisit) -> bytes:
