@@ -11,7 +11,7 @@ import grpc
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.health import health_methods
 from augserve_server.grpc_service.methods import inference_methods
-from augserve_server.grpc_service.rpcs import Rpcs
+from augserve_server.grpc_service.rpcs import Authorize, Rpcs, anyone
 from augserve_server.service import Service
 from augserve_server.settings import Settings
 
@@ -35,11 +35,11 @@ class GrpcServer:
     Raises OSError where the address cannot be had.
     """
 
-    def __init__(self, service: Service, settings: Settings, port: int) -> None:
+    def __init__(self, service: Service, settings: Settings, port: int, authorize: Authorize = anyone) -> None:
         largest = settings.max_body_bytes + MAX_HEAD_BYTES
         arrivals = Arrivals(max(settings.queue_bytes // largest, 1))
         self._server = grpc.aio.server(
-            handlers=[Rpcs(service, [*inference_methods(service), *health_methods(service)], arrivals)],
+            handlers=[Rpcs(service, [*inference_methods(service), *health_methods(service)], arrivals, authorize)],
             options=_options(settings, largest),
             maximum_concurrent_rpcs=settings.max_connections,
         )
