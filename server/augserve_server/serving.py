@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell where. Raises OSError where gRPC cannot have its address."""
         port = self._settings.grpc_port
-        self._grpc = None if port is None else GrpcServer(self._service, self._settings, self._auth, port)
+        self._grpc = None if port is None else GrpcServer(self._service, self._settings, port, self._auth.authorize)
         await self._listen(sockets or [])
         if self._grpc is not None:
             await self._grpc.start()

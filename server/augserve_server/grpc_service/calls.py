@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -17,6 +17,7 @@ from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.settings import Settings
 from augserve_server.visits import Visit
 
+Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 MAX_DETAIL: Final = 1500
@@ -50,7 +51,7 @@ class Call:
 
     def __init__(self, context: Context, path: str, settings: Settings, arrivals: Arrivals) -> None:
         self.path = path
-        self.metadata = tuple(context.invocation_metadata() or ())
+        self.metadata: Metadata = tuple(context.invocation_metadata() or ())
         self.peer = host_of(context.peer())
         self.client = self.peer
         """Who calls: the peer's address, or the name of its token."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from augserve_server.errors import RequestError
 from augserve_server.grpc_service.calls import RpcVisit
-from augserve_server.grpc_service.messages import messages, parsed
+from augserve_server.grpc_service.messages import messages, question
 from augserve_server.grpc_service.rpcs import Method, Unary
 from augserve_server.service import Service
 
@@ -46,6 +46,6 @@ def health_methods(service: Service) -> list[Method]:
         return written
 
     return [
-        Unary(f"/{HEALTH_SERVICE}/Check", partial(parsed, "HealthCheckRequest"), check),
-        Unary(f"/{HEALTH_SERVICE}/List", partial(parsed, "HealthListRequest"), every),
+        Unary(f"/{HEALTH_SERVICE}/Check", partial(question, "HealthCheckRequest"), check),
+        Unary(f"/{HEALTH_SERVICE}/List", partial(question, "HealthListRequest"), every),
     ]

@@ -10,7 +10,7 @@ from google.protobuf.json_format import ParseDict
 
 from augserve_server.errors import PipelineNotFound, VersionNotFound
 from augserve_server.grpc_service.inference import Inferring
-from augserve_server.grpc_service.messages import messages, parsed
+from augserve_server.grpc_service.messages import messages, question
 from augserve_server.grpc_service.rpcs import Method, Streaming, Unary
 from augserve_server.grpc_service.shared_memory import Asked, Document, SharedMemory
 from augserve_server.grpc_service.tensors import read_infer
@@ -133,7 +133,7 @@ def _path(method: str) -> str:
 
 def _describing(name: str, asked: Asked) -> Unary:
     answer = partial(_described, asked, messages()[f"{name}Response"])
-    return Unary(_path(name), partial(parsed, f"{name}Request"), answer)
+    return Unary(_path(name), partial(question, f"{name}Request"), answer)
 
 
 async def _described(asked: Asked, response: Any, request: Any, visit: Visit) -> bytes:

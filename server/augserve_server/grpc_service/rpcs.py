@@ -13,7 +13,7 @@ import grpc
 
 from augserve_server.errors import InternalError, ServiceError
 from augserve_server.grpc_service.arrivals import Arrivals
-from augserve_server.grpc_service.calls import Call, Context, RpcVisit
+from augserve_server.grpc_service.calls import Call, Context, Metadata, RpcVisit
 from augserve_server.service import Service
 from augserve_server.visits import counted
 
@@ -47,6 +47,14 @@ class Streaming:
 
 Method: TypeAlias = Unary | Streaming
 
+Authorize: TypeAlias = Callable[[Metadata, str], str | None]
+"""Says by metadata and path who calls, or None where nobody has to say. Raises ServiceError for who may not."""
+
+
+def anyone(metadata: Metadata, path: str) -> str | None:
+    """Whoever calls may, and is known by its address."""
+    return None
+
 
 class Rpcs(grpc.GenericRpcHandler):
     """Every method of the gRPC services, by its path.
@@ -54,8 +62,11 @@ class Rpcs(grpc.GenericRpcHandler):
     All are streams to gRPC, from which a call of one message differs in nothing: so a message is read when we say so.
     """
 
-    def __init__(self, service: Service, methods: Sequence[Method], arrivals: Arrivals) -> None:
+    def __init__(
+        self, service: Service, methods: Sequence[Method], arrivals: Arrivals, authorize: Authorize = anyone
+    ) -> None:
         self._service = service
+        self._authorize = authorize
         self._arrivals = arrivals
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             method.path: grpc.stream_stream_rpc_method_handler(partial(self._handle, method)) for method in methods
@@ -68,7 +79,7 @@ class Rpcs(grpc.GenericRpcHandler):
     async def _handle(self, method: Method, _: object, context: Context) -> None:
         call = Call(context, method.path, self._service.settings, self._arrivals)
         with counted(self._service, partial(RpcVisit, call)) as visit:
-            work = self._answer(method, call, visit) if isinstance(method, Unary) else self._let_in(method, call)
+            work = self._answer(method, call, visit) if isinstance(method, Unary) else self._let_in(method, call, visit)
             outcome = await settled(self._service, visit, work)
             if isinstance(outcome, ServiceError):
                 call.end_with(outcome, visit.id)
@@ -79,13 +90,16 @@ class Rpcs(grpc.GenericRpcHandler):
             except ServiceError as exc:
                 call.end_with(exc, visit.id)
 
-    async def _let_in(self, method: Method, call: Call) -> None:
+    async def _let_in(self, method: Method, call: Call, visit: RpcVisit) -> None:
         """Whoever may not come in is told so here, before any of its messages is read."""
+        name = self._authorize(call.metadata, call.path)
+        if name is not None:
+            call.client = visit.client = name
         if method.works:
             self._service.enter()
 
     async def _answer(self, method: Unary, call: Call, visit: RpcVisit) -> None:
-        await self._let_in(method, call)
+        await self._let_in(method, call, visit)
         request = await self._receive(method, call, visit)
         await call.send(await method.answer(request, visit))
 

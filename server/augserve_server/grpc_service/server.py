@@ -11,9 +11,10 @@ import grpc
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.health import health_methods
 from augserve_server.grpc_service.methods import inference_methods
-from augserve_server.grpc_service.rpcs import Rpcs
+from augserve_server.grpc_service.rpcs import Authorize, Rpcs, anyone
 from augserve_server.service import Service
 from augserve_server.settings import Settings
+from augserve_server.tls import grpc_credentials
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """What a message may have beside the bytes of its tensors."""
@@ -32,21 +33,25 @@ STOP_S: Final = 1.0
 class GrpcServer:
     """One for each app. ``port`` is where it listens, from its making on. To be made in the event loop.
 
-    Raises OSError where the address cannot be had.
+    It speaks TLS where HTTP does. Raises OSError where the address cannot be had.
     """
 
-    def __init__(self, service: Service, settings: Settings, port: int) -> None:
+    def __init__(self, service: Service, settings: Settings, port: int, authorize: Authorize = anyone) -> None:
         largest = settings.max_body_bytes + MAX_HEAD_BYTES
         arrivals = Arrivals(max(settings.queue_bytes // largest, 1))
         self._server = grpc.aio.server(
-            handlers=[Rpcs(service, [*inference_methods(service), *health_methods(service)], arrivals)],
+            handlers=[Rpcs(service, [*inference_methods(service), *health_methods(service)], arrivals, authorize)],
             options=_options(settings, largest),
             maximum_concurrent_rpcs=settings.max_connections,
         )
         self._leaving: asyncio.Task[None] | None = None
         address = f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}"
+        credentials = grpc_credentials(settings)
         try:
-            self.port = self._server.add_insecure_port(address)
+            if credentials is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, credentials)
         except RuntimeError as exc:
             raise OSError(f"gRPC cannot listen on {address}: it is taken, or not this machine's") from exc
 

@@ -27,6 +27,7 @@ from augserve.wire.oip import (
     region_of,
 )
 from augserve_server.errors import BodyMalformed
+from augserve_server.grpc_service.fields import check_fields
 from augserve_server.grpc_service.messages import messages, parsed
 
 EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
@@ -62,8 +63,9 @@ def read_infer(data: bytes) -> InferRequest:
 
 def read_streamed(data: bytes) -> Streamed:
     """The same, of a stream. Raises BodyMalformed."""
-    message = parsed("ModelInferRequest", data)
     try:
+        check_fields(data)
+        message = parsed("ModelInferRequest", data)
         return Streamed(read_request(message), _wants_final(message))
     except InvalidBody as exc:
         raise BodyMalformed(str(exc), field="body") from exc

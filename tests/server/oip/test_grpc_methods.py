@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +17,9 @@ import tritonclient.grpc as triton
 import tritonclient.utils.shared_memory as shm
 from tritonclient.utils import InferenceServerException
 
+from augserve_server.errors import RequestError
 from augserve_server.grpc_service.arrivals import Arrivals
-from augserve_server.grpc_service.calls import RpcVisit
+from augserve_server.grpc_service.calls import Metadata, RpcVisit
 from augserve_server.grpc_service.rpcs import Rpcs, Unary
 from factories import make_file
 from serving import Live, run_server, shipped_pipelines
@@ -231,25 +233,55 @@ def test_what_is_no_message_is_an_invalid_argument(channel: grpc.Channel) -> Non
     assert len(trailing["augserve-request-id"]) == 16
 
 
-# Mistakes of ours.
+# Mistakes of ours, and who may call.
 
 
-def test_a_mistake_of_ours_is_in_the_log_and_not_in_the_answer(live: Live, caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(_: object, __: RpcVisit) -> bytes:
-        raise RuntimeError("a secret")
+@contextmanager
+def served(live: Live, rpcs: Rpcs) -> Iterator[grpc.Channel]:
+    """A server of its own, in the live one's event loop, and a channel to it."""
 
     async def serve() -> tuple[grpc.aio.Server, int]:
-        rpcs = Rpcs(live.service, [Unary("/broken/Call", bytes, broken)], Arrivals(1))
         server = grpc.aio.server(handlers=[rpcs])
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port
 
     server, port = asyncio.run_coroutine_threadsafe(serve(), live.loop).result(30)
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/broken/Call")(b"", timeout=30)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
     asyncio.run_coroutine_threadsafe(server.stop(0), live.loop).result(30)
+
+
+def test_a_mistake_of_ours_is_in_the_log_and_not_in_the_answer(live: Live, caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(_: object, __: RpcVisit) -> bytes:
+        raise RuntimeError("a secret")
+
+    rpcs = Rpcs(live.service, [Unary("/broken/Call", bytes, broken)], Arrivals(1))
+    with served(live, rpcs) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/broken/Call")(b"", timeout=30)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in f"{caught.value.details()} {caught.value.trailing_metadata()}"
     assert "a secret" in caplog.text
     assert dict(caught.value.trailing_metadata())["augserve-request-id"] in caplog.text
+
+
+def test_whoever_may_not_call_is_told_so_and_whoever_may_has_a_name(live: Live) -> None:
+    class NotYou(RequestError):
+        status = 401
+
+    def authorize(metadata: Metadata, path: str) -> str:
+        if ("authorization", "Bearer good") not in metadata:
+            raise NotYou(f"nobody may call {path} without a token")
+        return "trainer"
+
+    async def who(_: object, visit: RpcVisit) -> bytes:
+        return visit.client.encode()
+
+    rpcs = Rpcs(live.service, [Unary("/who/Call", bytes, who)], Arrivals(1), authorize)
+    with served(live, rpcs) as channel:
+        call = channel.unary_unary("/who/Call")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", timeout=30, metadata=(("authorization", "Bearer bad"),))
+        assert call(b"", timeout=30, metadata=(("authorization", "Bearer good"),)) == b"trainer"
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert caught.value.details() == "nobody may call /who/Call without a token"

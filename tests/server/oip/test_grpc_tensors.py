@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,15 @@ import pytest
 
 from augserve.wire import InvalidBody
 from augserve.wire.oip import BYTES, NUMPY, InferResponse, OutputTensor, Tensor
+from augserve_server.errors import BodyMalformed
 from augserve_server.grpc_service.messages import messages
-from augserve_server.grpc_service.tensors import read_request, read_streamed, write_in_stream, write_response
+from augserve_server.grpc_service.tensors import (
+    read_infer,
+    read_request,
+    read_streamed,
+    write_in_stream,
+    write_response,
+)
 
 
 def request(*inputs: tuple[str, str, list[int]], raw: tuple[bytes, ...] = ()) -> Any:
@@ -139,7 +147,8 @@ def many(kind: str, count: int, name: str = "X{}") -> Callable[[Any], None]:
         (raw("UINT8", [1] * 33, b"a"), "at most 32 dimensions"),
         (raw("UINT9", [1], b"a"), "datatype 'UINT9'; allowed: BOOL"),
         (raw(BYTES, [1], b"\xff\xff\xff\xff"), "element 0 of BYTES ends at byte 4294967299 of 4"),
-        (raw(BYTES, [2**62], b""), "elements of BYTES do not fit in 0 bytes"),
+        (raw(BYTES, [2**62], b""), "elements of BYTES; at most 131072 are allowed"),
+        (raw(BYTES, [2**16], b""), "elements of BYTES do not fit in 0 bytes"),
         (typed("UINT8", [2], uint_contents=[1]), "takes 2 elements, and uint_contents has 1"),
         (typed("UINT8", [1], uint_contents=[256]), "a value is out of the range of UINT8"),
         (typed("INT8", [1], int_contents=[-129]), "a value is out of the range of INT8"),
@@ -160,6 +169,56 @@ def test_what_is_not_as_the_protocol_says_is_refused(fill: Callable[[Any], None]
     with pytest.raises(InvalidBody) as caught:
         read_request(message)
     assert says in str(caught.value)
+
+
+def tiny(field: bytes) -> bytes:
+    """A flood of one field, at the top of a message and within each that a request has."""
+    return field * 100_000
+
+
+def within(*path: int, content: bytes) -> bytes:
+    """Bytes as the field within the field of these numbers."""
+    for number in reversed(path):
+        size = bytearray()
+        left = len(content)
+        while left > 127:
+            size.append(left & 127 | 128)
+            left >>= 7
+        content = bytes([number << 3 | 2, *size, left]) + content
+    return content
+
+
+@pytest.mark.parametrize("path", [(), (4,), (4, 2), (5,), (5, 4), (5, 4, 2), (5, 5), (6,), (6, 2), (6, 2, 2)])
+@pytest.mark.parametrize("field", [b"\x42\x00", b"\x7a\x00", b"\x78\x01", b"\x7d\0\0\0\0", b"\x79" + bytes(8)])
+def test_a_flood_of_fields_is_refused_before_it_is_parsed(path: tuple[int, ...], field: bytes) -> None:
+    with pytest.raises(BodyMalformed, match="more than 16384 fields"):
+        read_infer(within(*path, content=tiny(field)))
+
+
+def test_typed_numbers_are_not_for_large_tensors() -> None:
+    some = within(5, 5, 4, content=bytes(1 << 19))
+    with pytest.raises(BodyMalformed, match="send large tensors in raw_input_contents"):
+        read_infer(some * 3)
+
+
+@pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05ab", b"\x0b", b"\xff" * 12, b"\x09\x00", b"\x2a\x02\x0a\x09"])
+def test_a_broken_message_is_refused(data: bytes) -> None:
+    with pytest.raises(BodyMalformed):
+        read_infer(data)
+
+
+def test_a_mutated_message_is_read_or_refused() -> None:
+    message = request(("IMAGE", BYTES, [2]), raw=(b"\1\0\0\0a\2\0\0\0bc",))
+    message.parameters["seed"].int64_param = 7
+    message.outputs.add(name="PIXELS").parameters["binary_data"].bool_param = True
+    whole = message.SerializeToString()
+    random = np.random.default_rng(0)
+    for _ in range(2000):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), random.integers(1, 6)):
+            data[place] = random.integers(0, 256)
+        with suppress(BodyMalformed):
+            read_infer(bytes(data))
 
 
 def test_outputs_are_written_raw_at_their_places_as_any_reader_of_the_message_finds_them() -> None:

@@ -36,7 +36,8 @@ def test_what_is_on_the_page_runs_as_pasted(tmp_path: Path) -> None:
     assert (tmp_path / "result.bin").read_bytes().startswith(b'{"model_name":"imagenet_train"')
     assert done.stdout.splitlines()[:2] == ["(2, 3, 224, 224) [0 0] 7", "(2, 3, 256, 256) [  0 415   0]"]
     assert "of no allowed format" in done.stdout.splitlines()[2]
-    assert done.stdout.splitlines()[3:] == ["True"]
+    assert [float(line) for line in done.stdout.splitlines()[3:4]] == [pytest.approx(-0.0379, abs=1e-4)]
+    assert done.stdout.splitlines()[4:] == ["True"]
 
 
 @pytest.mark.parametrize(

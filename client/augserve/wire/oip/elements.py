@@ -13,6 +13,9 @@ import numpy as np
 from augserve.wire.dtypes import Buffer, InvalidBody, flat
 from augserve.wire.oip.datatypes import BINARY_ONLY, BYTES, NUMPY, size_of
 
+MAX_STRINGS: Final = 1 << 17
+"""Elements of a tensor of BYTES: they are read one by one, a microsecond each."""
+
 _LENGTH: Final = struct.Struct("<I")
 _SHORT: Final = 128
 """Up to so many bytes, a copy is smaller than a view."""
@@ -37,6 +40,8 @@ def read_elements(name: str, datatype: str, shape: Sequence[int], blob: Buffer) 
 def read_strings(name: str, count: int, blob: Buffer) -> list[Buffer]:
     """The elements of BYTES: views of the blob, but for short ones. ``InvalidBody`` unless they are just ``count``."""
     view, place = flat(blob), 0
+    if count > MAX_STRINGS:
+        raise InvalidBody(f"tensor {name!r}: {count} elements of BYTES; at most {MAX_STRINGS} are allowed")
     if count * _LENGTH.size > len(view):
         raise InvalidBody(f"tensor {name!r}: {count} elements of BYTES do not fit in {len(view)} bytes")
     elements: list[Buffer] = []
