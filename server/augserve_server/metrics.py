@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,6 +12,7 @@ STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
 MEGA: Final = 1e6
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_RATIOS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -28,6 +29,9 @@ class Metrics:
         self._wasted = self._counter("wasted_megapixels", "Megapixels worked on for nobody", "stage")
         self._batches = self._counter("batches", "Batches run", "pipeline", "close")
         self._batch_size = self._histogram("batch_size", "Samples in a batch", _SIZES, "pipeline")
+        self._queued = self._histogram("queue_seconds", "Samples in the queue, until their batch", _SECONDS, "priority")
+        self._refusals = self._counter("refusals", "Requests refused for load", "cause", "priority")
+        self._cost_ratio = self._histogram("cost_ratio", "Work as observed, over what was predicted", _RATIOS)
         self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
@@ -35,6 +39,12 @@ class Metrics:
     def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read."""
         Gauge(f"augserve_{name}", about, registry=self.registry).set_function(value)
+
+    def watch_each(self, name: str, about: str, label: str, values: Mapping[str, Callable[[], float]]) -> None:
+        """Such a gauge for each value of a label."""
+        gauge = Gauge(f"augserve_{name}", about, (label,), registry=self.registry)
+        for of, value in values.items():
+            gauge.labels(of).set_function(value)
 
     def request(self, pipeline: str, status: int, seconds: float) -> None:
         """A request was answered; ``pipeline`` is empty where it named none that exists."""
@@ -62,6 +72,18 @@ class Metrics:
         """A batch goes to the device, closed for the reason ``close``."""
         self._batches.labels(pipeline, close).inc()
         self._batch_size.labels(pipeline).observe(size)
+
+    def queued(self, priority: str, seconds: float) -> None:
+        """A sample of a class has waited for its batch."""
+        self._queued.labels(priority).observe(seconds)
+
+    def refused(self, cause: str, priority: str) -> None:
+        """A request of a class was refused for load: what was full, or why others would have been let in."""
+        self._refusals.labels(cause, priority).inc()
+
+    def cost(self, ratio: float) -> None:
+        """Some work took so many times what was predicted."""
+        self._cost_ratio.observe(ratio)
 
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent time in one of :data:`STAGES`."""

@@ -10,6 +10,7 @@ import torch
 from augserve.wire import IMAGE_PART, LABELS_PART
 from augserve_pipelines import InputRule
 from augserve_server.catalog import Served
+from augserve_server.costs import Size
 from augserve_server.decoding import Encoded
 from augserve_server.errors import TargetInvalid
 from augserve_server.inspection import EncodedSample
@@ -59,6 +60,12 @@ class Order:
         pixels = height * width
         beside = 0 if isinstance(image, Encoded) else image.targets.bytes_at(pixels)
         return self.views * ((signature.channels or 3) * pixels * dtype.itemsize * image.frames + beside)
+
+    def size(self, image: Encoded | EncodedSample, encoded_bytes: int) -> Size:
+        """What one of an image's results costs is told from this: views share what is decoded."""
+        signature = self.served.signature
+        pixels = (signature.height or image.size[0]) * (signature.width or image.size[1]) * image.frames
+        return Size(1, encoded_bytes // self.views, image.pixels // self.views, pixels)
 
     def check(self, sample: EncodedSample) -> EncodedSample:
         """A sample as the pipeline takes it. Raises TargetInvalid where something is missing that it needs."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from time import thread_time
 from typing import TypeVar
 
 from augserve_pipelines.executor import single_threaded
@@ -22,21 +23,46 @@ class Pool:
         # One torch thread each: two OpenMP threads inside one small op are many times slower.
         self._threads = ThreadPoolExecutor(threads or cpu_count(), f"augserve-{name}", single_threaded)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[[], Result], meter: Meter | None = None) -> Result:
         """The result of ``work``, called in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        metered = work if meter is None else partial(meter.run, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, metered)
 
     async def map(
-        self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], size: int
+        self,
+        work: Callable[[Sequence[Item]], list[Result]],
+        items: Sequence[Item],
+        size: int,
+        meter: Meter | None = None,
     ) -> list[Result]:
         """The results of ``work`` over pieces of ``items``, each of ``size`` at most, in order."""
         pieces = [items[start : start + size] for start in range(0, len(items), size)]
-        done = await asyncio.gather(*(self.run(partial(work, piece)) for piece in pieces))
+        done = await asyncio.gather(*(self.run(partial(work, piece), meter) for piece in pieces))
         return [result for results in done for result in results]
 
     def close(self) -> None:
         """Let what runs finish, drop what waits, and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class Meter:
+    """What work in threads has taken of the machine."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in which it would have kept all processors busy."""
+        return sum(self._seconds) / cpu_count()
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Do some of it, in a thread."""
+        began = thread_time()
+        try:
+            return work()
+        finally:
+            self._seconds.append(thread_time() - began)
 
 
 def cpu_count() -> int:

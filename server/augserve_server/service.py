@@ -6,18 +6,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from augserve_pipelines.transfer import Transfer, TransferLimits
-from augserve_server.admission import Admission, Load
+from augserve_server.admission import MICRO, Admission, Load, Priority
 from augserve_server.batcher import Batcher, BatchLimits
 from augserve_server.catalog import Catalog
 from augserve_server.codecs import ImageLimits
+from augserve_server.costs import Costs
 from augserve_server.decoding import Decoder
 from augserve_server.engine import Engine, Limits
 from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
+from augserve_server.ledger import Ledger
 from augserve_server.metrics import MEGA, Metrics
 from augserve_server.results import Encoder
 from augserve_server.settings import MIB, Settings, pipelines_folder
@@ -35,7 +38,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.admission = Admission(_queue_limit(settings))
+        self.admission = Admission(_queue_limit(settings), refused=self.metrics.refused)
+        self.costs = Costs(self.metrics.cost)
         self.executor = _executor(settings)
         self.catalog = Catalog(
             pipelines_folder(settings), self.executor.warm_up, self.metrics.reload, settings.max_stage_pixels
@@ -44,8 +48,9 @@ class Service:
         self._decoder = Decoder(settings.decode_threads, self.metrics)
         self._encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
-        self._batcher = Batcher(self.executor, limits.batch, self.metrics)
-        self.engine = Engine(self._decoder, self._batcher, self.executor, self._encoder, limits)
+        self._batcher = Batcher(self.executor, limits.batch, self.metrics, self.costs)
+        ledger = Ledger(self.costs, self.metrics)
+        self.engine = Engine(self._decoder, self._batcher, self.executor, self._encoder, limits, ledger)
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight = 0
@@ -73,6 +78,7 @@ class Service:
         if self.draining:
             raise Draining
         if self._in_flight > self.settings.max_requests:
+            self.metrics.refused("requests", "")
             raise QueueFull(1, f"{self.settings.max_requests} requests")
 
     def began(self) -> None:
@@ -120,6 +126,9 @@ class Service:
         )
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
         self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
+        self.metrics.watch("backlog_seconds", "Seconds until all admitted is done", lambda: self.admission.backlog_s)
+        depths = {str(one): partial(self._batcher.depth, one) for one in Priority}
+        self.metrics.watch_each("queue_depth", "Samples that wait for a batch", "priority", depths)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
         self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
         self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
@@ -140,7 +149,12 @@ def _executor(settings: Settings) -> Executor:
 
 
 def _queue_limit(settings: Settings) -> Load:
-    return Load(settings.queue_results, int(settings.queue_megapixels * MEGA), settings.queue_bytes)
+    return Load(
+        settings.queue_results,
+        int(settings.queue_megapixels * MEGA),
+        settings.queue_bytes,
+        int(settings.queue_seconds * MICRO),
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -151,6 +165,11 @@ def _limits(settings: Settings) -> Limits:
             ClipLimits(settings.max_clip_frames, settings.clip_timeout_s),
             TargetLimits(settings.max_target_rows, image),
         ),
-        BatchLimits(settings.batch_images, int(settings.batch_megapixels * MEGA), settings.max_wait_ms / 1000),
+        BatchLimits(
+            settings.batch_images,
+            int(settings.batch_megapixels * MEGA),
+            settings.max_wait_ms / 1000,
+            settings.bulk_patience_s,
+        ),
         settings.max_output_bytes,
     )

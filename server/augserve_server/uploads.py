@@ -45,6 +45,12 @@ class SampleUpload:
     targets: Mapping[str, Target] = field(default_factory=dict)
     record: bytes | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Of all parts but the record, as they came."""
+        pixels = (self.image or b"", self.clip or b"", *self.frames)
+        return sum(map(len, pixels)) + sum(len(target.data) for target in self.targets.values())
+
 
 Upload = bytes | SampleUpload | ServiceError
 """A sample as it came, just its bytes where it is an image alone; or why it was not kept."""

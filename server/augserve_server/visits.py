@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from augserve.wire import REQUEST_ID_HEADER
-from augserve_server.admission import Ticket
+from augserve_server.admission import Priority, Ticket
 from augserve_server.answers import problem_answer
-from augserve_server.errors import Draining, InternalError
+from augserve_server.errors import Draining, InternalError, QueueFull
 from augserve_server.replies import Reply
 from augserve_server.service import Service
 from augserve_server.timings import Timings
@@ -27,6 +27,8 @@ SCOPE_KEY: Final = "augserve.visit"
 LONGEST_PATH: Final = 200
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics")
 
+AT_ONCE_S: Final = 0.02
+SMALL_BYTES: Final = 1024 * 1024
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """A refused body is read on for a little, so that its sender gets to read the answer instead of a broken pipe."""
@@ -85,11 +87,32 @@ class Visit:
         self.timings = Timings()
         self.began = perf_counter()
         self.id = _request_id(headers)
+        self.client = (scope.get("client") or ("",))[0]
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = 0
         self._receive = receive
         self._send = send
-        self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        length = headers.get("content-length", "0")
+        self._unread = "transfer-encoding" in headers or length != "0"
+        self._small = length.isdigit() and 0 < int(length) <= SMALL_BYTES and "expect" not in headers
+
+    @property
+    def client(self) -> str:
+        """Who shares with others: the address of the peer, unless it says its name."""
+        return self.ticket.client
+
+    @client.setter
+    def client(self, name: str) -> None:
+        self.ticket.client = name
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent it is."""
+        return self.ticket.priority
+
+    @priority.setter
+    def priority(self, priority: Priority) -> None:
+        self.ticket.priority = priority
 
     @property
     def seconds(self) -> float:
@@ -106,6 +129,8 @@ class Visit:
     async def send(self, message: Message) -> None:
         """A part of the response, with what every response says in front."""
         if message["type"] == "http.response.start":
+            if self._small and message["status"] == QueueFull.status:
+                await self._read_what_has_come()
             self._add_headers(message)
         elif self._unread and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
@@ -141,6 +166,13 @@ class Visit:
             headers["Cache-Control"] = "no-store"
         if self._unread:
             headers["Connection"] = "close"
+
+    async def _read_what_has_come(self) -> None:
+        """A small body that nobody wants, and that is here by now, need not cost the connection."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AT_ONCE_S):
+                while self._unread and (await self.receive())["type"] != "http.disconnect":
+                    pass
 
     async def _linger(self) -> None:
         left = LINGER_BYTES

@@ -206,7 +206,7 @@ async def test_what_is_withdrawn_while_it_waits_is_never_computed() -> None:
         first = s.submit(1)
         done = await s.device.waiting.get()
         unwanted, wanted = s.submit(2, 3), s.submit(4)
-        s.batcher.withdraw(A, unwanted)
+        s.batcher.withdraw(unwanted)
         done.set()
         await s.device.finish()
         await s.results(first + wanted)
@@ -218,8 +218,8 @@ async def test_what_is_withdrawn_while_it_waits_is_never_computed() -> None:
 @in_loop
 async def test_a_queue_that_is_withdrawn_whole_leaves_the_device_alone() -> None:
     async with scene(images=2, max_wait_s=60) as s:
-        s.batcher.withdraw(A, s.submit(1))
-        s.batcher.withdraw(B, s.submit(2))  # another's, and of a pipeline that has no queue
+        s.batcher.withdraw(s.submit(1))
+        s.batcher.withdraw(s.submit(2))  # another's, and of a pipeline that has no queue
         outcomes = s.submit(3, 4, work=B)
         await s.device.finish()
         await s.results(outcomes)
@@ -231,7 +231,7 @@ async def test_what_is_computed_for_nobody_is_counted() -> None:
     async with scene(pixels=10**7) as s:
         outcomes = s.submit(1, 2, side=1000)
         done = await s.device.waiting.get()
-        s.batcher.withdraw(A, outcomes[:1])
+        s.batcher.withdraw(outcomes[:1])
         done.set()
         await s.results(outcomes[1:])
         assert s.metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "run"}) == 1.0
