@@ -32,9 +32,11 @@ from augserve.sending import (
     LIMITS,
     RETRIES,
     TIMEOUT_S,
+    Priority,
     Settings,
     errors_converted,
     http_options,
+    prioritised,
     send_options,
 )
 
@@ -51,6 +53,7 @@ class AsyncClient(AsyncWork):
         base_url: str = BASE_URL,
         *,
         timeout: float | None = TIMEOUT_S,
+        priority: Priority | None = None,
         retries: Retries = RETRIES,
         limits: httpx.Limits = LIMITS,
         headers: Mapping[str, str] | None = None,
@@ -61,7 +64,8 @@ class AsyncClient(AsyncWork):
         clock: Clock = CLOCK,
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock, concurrency)
-        self._http = httpx.AsyncClient(**http_options(base_url, headers, limits), transport=transport)
+        options = http_options(base_url, prioritised(headers, priority), limits)
+        self._http = httpx.AsyncClient(**options, transport=transport)
 
     async def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""

@@ -29,9 +29,11 @@ from augserve.sending import (
     LIMITS,
     RETRIES,
     TIMEOUT_S,
+    Priority,
     Settings,
     errors_converted,
     http_options,
+    prioritised,
     send_options,
 )
 from augserve.work import Work
@@ -43,6 +45,7 @@ class Client(Work):
     Args:
         base_url: Address of the service, with a path in front of ``/v1`` if it has one.
         timeout: Seconds for each request, its retries included; None: no limit but the server's.
+        priority: ``"bulk"`` for work that may wait for other work; None: as any.
         retries: How lost connections and refusals under load are tried again.
         limits: How many connections are open and kept (``httpx.Limits``).
         headers: Sent with every request.
@@ -57,6 +60,7 @@ class Client(Work):
         base_url: str = BASE_URL,
         *,
         timeout: float | None = TIMEOUT_S,
+        priority: Priority | None = None,
         retries: Retries = RETRIES,
         limits: httpx.Limits = LIMITS,
         headers: Mapping[str, str] | None = None,
@@ -66,7 +70,7 @@ class Client(Work):
         clock: Clock = CLOCK,
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock)
-        self._http = httpx.Client(**http_options(base_url, headers, limits), transport=transport)
+        self._http = httpx.Client(**http_options(base_url, prioritised(headers, priority), limits), transport=transport)
 
     def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""

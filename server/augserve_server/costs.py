@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import mul
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,14 @@ PRIOR: Final = np.array([1e-3, 2e-4, 1e-3, 4e-3, 1e-3])
 WINDOW_RESULTS: Final = 32
 WINDOW_S: Final = 0.1
 """An observation is of so many results or of so much work: what one batch took is mostly noise."""
-FORGETTING: Final = 0.98
-UNCERTAINTY: Final = 4.0
-NOISE: Final = 0.1
+FORGETTING: Final = 0.96
+FORGETTING_FAST: Final = 0.7
+FAR_OFF: Final = 2.0
+"""Observations that are off by such a factor, or its inverse, say that things have changed."""
 WILDEST: Final = 4.0
-"""Observations are taken for at most so many times what was expected, and no less than its inverse."""
+"""An observation is believed to be off by such a factor at most: the machine may have been asleep."""
+RIDGE: Final = 0.02
+SWEEPS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +53,25 @@ class Size:
 
 
 class Regression:
-    """Recursive least squares with forgetting, of coefficients that are never negative.
+    """Least squares with forgetting, of coefficients that are never negative.
 
-    Coefficients are factors of :data:`PRIOR`, and errors are relative to what was expected, so that large images do
-    not outweigh small ones. Where nothing new is seen for long, uncertainty stays what it was in the beginning.
+    Coefficients are factors of :data:`PRIOR`, and errors are relative to what was observed, so that large images do not
+    outweigh small ones. What observations do not tell, such as apart from one another megabytes and megapixels that
+    always come together, stays in the proportions of the prior. Observations that are far off make it forget faster.
     """
 
-    def __init__(self, factors: Vector | None = None) -> None:
-        self.factors = np.ones(len(PRIOR)) if factors is None else factors.copy()
-        self._covariance = np.eye(len(PRIOR)) * UNCERTAINTY
+    def __init__(self) -> None:
+        self.factors = np.ones(len(PRIOR))
+        self._squares = np.zeros((len(PRIOR), len(PRIOR)))
+        self._products = np.zeros(len(PRIOR))
+        self._scale = np.ones(2)  # sums of prior / observed, and of its square
+
+    def copy(self) -> Regression:
+        """Another that has learned the same."""
+        other = Regression()
+        other.factors, other._scale = self.factors.copy(), self._scale.copy()
+        other._squares, other._products = self._squares.copy(), self._products.copy()
+        return other
 
     def seconds(self, regressors: Vector) -> float:
         """What such work is expected to take."""
@@ -67,14 +81,26 @@ class Regression:
         """Learn what some work took; its ratio to what was expected."""
         expected = max(self.seconds(regressors), 1e-6)
         ratio = seconds / expected
-        scaled = regressors * PRIOR / expected
-        spread = self._covariance @ scaled
-        gain = spread / (FORGETTING * NOISE + scaled @ spread)
-        surprise = min(max(ratio, 1 / WILDEST), WILDEST) - 1.0
-        self.factors = np.maximum(self.factors + gain * surprise, 0.0)
-        covariance = (self._covariance - np.outer(gain, spread)) / FORGETTING
-        self._covariance = covariance * min(1.0, UNCERTAINTY * len(PRIOR) / float(np.trace(covariance)))
+        known = FORGETTING if 1 / FAR_OFF < ratio < FAR_OFF else FORGETTING_FAST
+        believed = expected * min(max(ratio, 1 / WILDEST), WILDEST)
+        scaled = regressors * PRIOR / believed
+        self._squares = known * self._squares + np.outer(scaled, scaled)
+        self._products = known * self._products + scaled
+        self._scale = known * self._scale + np.array([scaled.sum(), scaled.sum() ** 2])
+        self.factors = self._solved()
         return ratio
+
+    def _solved(self) -> Vector:
+        """The minimum over what is not negative, one coefficient after another, a few times."""
+        scale = self._scale[0] / self._scale[1]
+        squares = (self._squares + RIDGE * np.eye(len(PRIOR))).tolist()
+        products = (self._products + RIDGE * scale).tolist()
+        factors: list[float] = self.factors.tolist()
+        for _ in range(SWEEPS):
+            for i, row in enumerate(squares):
+                others = sum(map(mul, row, factors)) - row[i] * factors[i]
+                factors[i] = max((products[i] - others) / row[i], 0.0)
+        return np.array(factors)
 
 
 class _Window:
@@ -161,7 +187,7 @@ class Costs:
 
     def _model(self, pipeline: str) -> _Model:
         if pipeline not in self._models:
-            self._models[pipeline] = _Model(Regression(self._common.factors))
+            self._models[pipeline] = _Model(self._common.copy())
         return self._models[pipeline]
 
 

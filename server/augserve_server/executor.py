@@ -13,11 +13,12 @@ from typing import Any, Final, TypeVar
 import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
-from augserve_pipelines.executor import single_threaded
+from augserve_pipelines.executor import pool
 from augserve_pipelines.transfer import Transfer
 from augserve_server.decoding import Unwanted
 from augserve_server.errors import ImageUnsuitable, InternalError, ServiceError
 from augserve_server.place import Place
+from augserve_server.pools import begin_worker
 from augserve_server.work import Augmented, OverImages, Result, Work
 
 Made = TypeVar("Made")
@@ -37,7 +38,8 @@ class Executor:
     def __init__(self, device: torch.device, transfer: Transfer | None = None) -> None:
         self.device = device
         self._place = Place(device, transfer)
-        self._threads = ThreadPoolExecutor(THREADS, "augserve-device", single_threaded)
+        self._threads = ThreadPoolExecutor(THREADS, "augserve-device", begin_worker)
+        self._threads.submit(pool).result()  # the engine's threads begin in one of these
 
     async def run(
         self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]

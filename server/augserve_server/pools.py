@@ -7,10 +7,13 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import get_native_id
 from time import thread_time
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from augserve_pipelines.executor import single_threaded
+
+NICENESS: Final = 5
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +24,7 @@ class Pool:
 
     def __init__(self, name: str, threads: int | None) -> None:
         # One torch thread each: two OpenMP threads inside one small op are many times slower.
-        self._threads = ThreadPoolExecutor(threads or cpu_count(), f"augserve-{name}", single_threaded)
+        self._threads = ThreadPoolExecutor(threads or cpu_count(), f"augserve-{name}", begin_worker)
 
     async def run(self, work: Callable[[], Result], meter: Meter | None = None) -> Result:
         """The result of ``work``, called in a worker thread."""
@@ -43,6 +46,16 @@ class Pool:
     def close(self) -> None:
         """Let what runs finish, drop what waits, and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def begin_worker() -> None:
+    """Set up a thread for work: torch to itself, and behind the event loop where processors are short.
+
+    An answer that says that there is too much to do must not wait for what there is to do. Threads that this one
+    begins stand behind with it.
+    """
+    single_threaded()
+    os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 class Meter:
