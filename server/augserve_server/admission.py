@@ -17,8 +17,11 @@ from augserve_server.throughput import Throughput
 LONGEST_RETRY_S: Final = 60
 MICRO: Final = 1e6
 
-OPEN_PART: Final = 0.75
-"""What any client may fill of the queue while there are others; the rest is for those below their share."""
+OPEN_PART: Final = 0.5
+"""What any client may fill of the queue while there are others; the rest is for those below their share.
+
+Of two clients that ask for all they can, each gets half of the machine: half of the queue is a whole queue's wait.
+"""
 BULK_PART: Final = 0.75
 """What bulk work may fill of the queue; the rest is for interactive work."""
 LARGEST_PART: Final = 0.25
@@ -116,7 +119,7 @@ class Ticket:
 class Admission:
     """The bound on everything that waits: full is an immediate refusal that says when to come again.
 
-    A client alone may fill all of it. Where there are several, the last quarter is for those that hold less than an
+    A client alone may fill all of it. Where there are several, the last half is for those that hold less than an
     equal share, so that whoever floods it is refused first. Used from the event loop only. ``refused`` is told the
     cause of every refusal: what was full, ``share`` or ``bulk`` where others would have been let in.
     """
@@ -147,7 +150,7 @@ class Admission:
     @property
     def share(self) -> float:
         """How full the house is: 0 empty, 1 full."""
-        return self.load.share(self.limit)
+        return min(self.load.share(self.limit), 1.0)
 
     @property
     def backlog_s(self) -> float:

@@ -148,11 +148,12 @@ def test_a_client_alone_may_fill_the_queue(house: House) -> None:
     assert house.refused == [("work", Priority.INTERACTIVE)]
 
 
-def test_a_client_among_others_leaves_the_last_quarter_to_those_below_their_share(house: House) -> None:
+def test_a_client_among_others_leaves_the_last_half_to_those_below_their_share(house: House) -> None:
     house.ticket("other").check(SECOND)
-    assert house.fill("flood", SECOND) == 7
+    assert house.fill("flood", SECOND) == 5
     assert house.fill("other", SECOND) == 3
-    assert house.refused == [("share", Priority.INTERACTIVE), ("work", Priority.INTERACTIVE)]
+    assert house.fill("third", SECOND) == 2
+    assert [cause for cause, _ in house.refused] == ["share", "share", "work"]
 
 
 def test_a_flood_cannot_take_what_another_client_gives_back(house: House) -> None:
@@ -168,7 +169,7 @@ def test_a_flood_cannot_take_what_another_client_gives_back(house: House) -> Non
 
 def test_shares_hold_for_bytes_too_so_that_bodies_that_stall_shut_nobody_out(house: House) -> None:
     house.ticket("other").check(Load(bytes=1))
-    assert house.fill("stalls", Load(bytes=1000)) == 7
+    assert house.fill("stalls", Load(bytes=1000)) == 5
     house.ticket("other").take(Load(bytes=2000))
 
 
