@@ -60,7 +60,7 @@ def run(minutes: float = 10.0) -> list[Section]:
     with serving() as server, processes(1) as client:
         requests = traffic.recorded(server.url, PIPELINE, jpegs(FILES), SIZE, WIRES["float16"])
         drive = partial(traffic.closed, server.url, requests, IN_FLIGHT[SIZE], minutes * 60)
-        loaded, moments, mib = _watched(
+        loaded, moments, mib = watched(
             lambda: observe(server, client.submit(drive).result), lambda: resident_mib(server.pid)
         )
     memory = Memory.of(task, sum(answer.images for answer in loaded.load.answers), moments, mib)
@@ -73,7 +73,7 @@ def run(minutes: float = 10.0) -> list[Section]:
     ]
 
 
-def _watched(load: Callable[[], Run], value: Callable[[], float]) -> tuple[Run, list[float], list[float]]:
+def watched(load: Callable[[], Run], value: Callable[[], float]) -> tuple[Run, list[float], list[float]]:
     """A run, and what ``value`` was meanwhile, with the moments in seconds."""
     start, ended = time.perf_counter(), threading.Event()
     moments: list[float] = []

@@ -30,7 +30,10 @@ class Running:
         found: dict[tuple[str, str], float] = {}
         for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics", timeout=30).text):
             for sample in family.samples:
-                key = (sample.name, sample.labels.get("close") or sample.labels.get("stage") or "")
+                key = (
+                    sample.name,
+                    next((sample.labels[one] for one in ("close", "stage", "cause") if one in sample.labels), ""),
+                )
                 found[key] = found.get(key, 0.0) + sample.value
         return found
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks import report
+from benchmarks import report, wire_client
 from benchmarks.gpu import NO_DEVICE, require_device
 from benchmarks.measure import Target, call, in_turns, percentile
 from benchmarks.memory import Memory
 from benchmarks.photographs import decoded, jpegs, mean_pixels, mixed_jpegs, uniform_jpegs
 from benchmarks.results import Results, Section
 from benchmarks.usage import Usage
+from benchmarks.wire_client import Known, Origin
+
+from factories import make_file
+from serving import run_server
 
 RESULTS = sorted(report.RESULTS.glob("*.json"))
 
@@ -79,6 +83,23 @@ def test_memory_is_judged_after_the_warm_up() -> None:
     assert (memory.lowest_mib, memory.highest_mib) == (100.0, 104.0)
     assert memory.spread == pytest.approx(4 / 104)
     assert memory.slope_mib_per_minute > 0
+
+
+def test_an_answer_that_is_not_its_requests_own_is_seen() -> None:
+    files = [make_file("JPEG", (40 + side, 60)) for side in range(3)]
+    head = "POST /v1/augment/thumbnail?seed={} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n"
+    requests = [Known(head.format(i, len(file)).encode() + file) for i, file in enumerate(files)]
+    with run_server() as live:
+        bodies = wire_client.once(live.url, requests)
+        known = [Known(one.content, body) for one, body in zip(requests, bodies, strict=True)]
+        right = wire_client.closed(live.url, known, 2, 0.2)
+        wrong = [Known(one.content, body) for one, body in zip(requests, bodies[::-1], strict=True)]
+        swapped = wire_client.opened(live.url, wrong, [Origin("127.0.0.1"), Origin("127.0.0.2")], 50.0, 0.3)
+        refused = wire_client.closed(live.url, [Known(b"GET /v1/x HTTP/1.1\r\nHost: test\r\n\r\n")], 1, 0.05)
+    assert right.outcomes[0].latencies_s
+    assert right.outcomes[0].swapped == right.outcomes[0].failed == 0
+    assert sum(one.swapped for one in swapped.outcomes) > 0
+    assert refused.outcomes[0].failed == refused.outcomes[0].sent > 0
 
 
 def test_a_page_is_rendered_from_saved_results(tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ from augserve.sending import (
     LIMITS,
     RETRIES,
     TIMEOUT_S,
+    Priority,
     Settings,
     errors_converted,
     http_options,
+    prioritised,
     send_options,
 )
 
@@ -52,6 +54,7 @@ class AsyncClient(AsyncWork):
         *,
         token: str | None = None,
         timeout: float | None = TIMEOUT_S,
+        priority: Priority | None = None,
         retries: Retries = RETRIES,
         limits: httpx.Limits = LIMITS,
         headers: Mapping[str, str] | None = None,
@@ -62,7 +65,8 @@ class AsyncClient(AsyncWork):
         clock: Clock = CLOCK,
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock, concurrency)
-        self._http = httpx.AsyncClient(**http_options(base_url, token, headers, limits), transport=transport)
+        options = http_options(base_url, token, prioritised(headers, priority), limits)
+        self._http = httpx.AsyncClient(**options, transport=transport)
 
     async def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""

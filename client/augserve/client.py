@@ -29,9 +29,11 @@ from augserve.sending import (
     LIMITS,
     RETRIES,
     TIMEOUT_S,
+    Priority,
     Settings,
     errors_converted,
     http_options,
+    prioritised,
     send_options,
 )
 from augserve.work import Work
@@ -44,6 +46,7 @@ class Client(Work):
         base_url: Address of the service, with a path in front of ``/v1`` if it has one.
         token: Bearer token, sent with every request; None: that of the environment variable AUGSERVE_TOKEN, if any.
         timeout: Seconds for each request, its retries included; None: no limit but the server's.
+        priority: ``"bulk"`` for work that may wait for other work; None: as any.
         retries: How lost connections and refusals under load are tried again.
         limits: How many connections are open and kept (``httpx.Limits``).
         headers: Sent with every request.
@@ -59,6 +62,7 @@ class Client(Work):
         *,
         token: str | None = None,
         timeout: float | None = TIMEOUT_S,
+        priority: Priority | None = None,
         retries: Retries = RETRIES,
         limits: httpx.Limits = LIMITS,
         headers: Mapping[str, str] | None = None,
@@ -68,7 +72,8 @@ class Client(Work):
         clock: Clock = CLOCK,
     ) -> None:
         self._settings = Settings(timeout, retries, images_per_request, bytes_per_request, clock)
-        self._http = httpx.Client(**http_options(base_url, token, headers, limits), transport=transport)
+        options = http_options(base_url, token, prioritised(headers, priority), limits)
+        self._http = httpx.Client(**options, transport=transport)
 
     def pipelines(self) -> list[PipelineInfo]:
         """The pipelines that are served."""

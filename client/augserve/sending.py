@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import httpx
 
@@ -17,6 +17,9 @@ from augserve.jobs import Job
 from augserve.requests import Call, Replay, Request, deadline_header
 from augserve.retries import Attempts, Clock, Retries
 from augserve.samples import Items
+from augserve.wire import PRIORITY_HEADER
+
+Priority: TypeAlias = Literal["interactive", "bulk"]
 
 CONNECT_TIMEOUT_S = 5.0
 BASE_URL = "http://127.0.0.1:8000"
@@ -57,6 +60,13 @@ class Settings:
     def one_attempt(self) -> Attempts:
         """A single try."""
         return Attempts(Retries(attempts=1), self.clock, self.timeout_s)
+
+
+def prioritised(headers: Mapping[str, str] | None, priority: Priority | None) -> dict[str, str]:
+    """Headers that say how urgent all requests of a client are. Raises InvalidInput."""
+    if priority not in (None, *get_args(Priority)):
+        raise InvalidInput(f"priority is {priority!r}; it is 'interactive', 'bulk' or None")
+    return {**({} if priority is None else {PRIORITY_HEADER: priority}), **(headers or {})}
 
 
 def http_options(

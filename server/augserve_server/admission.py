@@ -1,96 +1,114 @@
-"""Admission: how much work is in the house, whether more fits, and when it would."""
+"""Admission: how much work is in the house and whose it is, whether more fits, and when it would."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from enum import StrEnum
 from time import monotonic
+from typing import Final
 
 from augserve_server.errors import QueueFull, TooMuchWork
+from augserve_server.throughput import Throughput
 
-WINDOW_S = 10.0
-LONGEST_RETRY_S = 60
+LONGEST_RETRY_S: Final = 60
+MICRO: Final = 1e6
+
+OPEN_PART: Final = 0.5
+"""What any client may fill of the queue while there are others; the rest is for those below their share.
+
+Of two clients that ask for all they can, each gets half of the machine: half of the queue is a whole queue's wait.
+"""
+BULK_PART: Final = 0.75
+"""What bulk work may fill of the queue; the rest is for interactive work."""
+LARGEST_PART: Final = 0.25
+"""The work of one request counts for at most this part of the queue when it asks to be let in, or it never would be."""
+REMEMBERED_S: Final = 60.0
+MOST_REMEMBERED: Final = 1024
+
+
+class Priority(StrEnum):
+    """How urgent work is: bulk waits while interactive work does, for a bounded time."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Work, as it is counted: results to compute, decoded pixels to hold, bytes of bodies and results to hold."""
+    """What is counted: results to compute, decoded pixels, bytes of bodies and results, microseconds of work."""
 
     results: int = 0
     pixels: int = 0
     bytes: int = 0
+    microseconds: int = 0
 
     def __add__(self, other: Load) -> Load:
-        return Load(self.results + other.results, self.pixels + other.pixels, self.bytes + other.bytes)
+        return Load(
+            self.results + other.results,
+            self.pixels + other.pixels,
+            self.bytes + other.bytes,
+            self.microseconds + other.microseconds,
+        )
 
     def __sub__(self, other: Load) -> Load:
-        return Load(self.results - other.results, self.pixels - other.pixels, self.bytes - other.bytes)
+        return Load(
+            self.results - other.results,
+            self.pixels - other.pixels,
+            self.bytes - other.bytes,
+            self.microseconds - other.microseconds,
+        )
 
     def shares(self, limit: Load) -> dict[str, float]:
-        """The part that each count has of its limit: above 1 it does not fit."""
+        """The part that each count has of its limit: above 1 it does not fit. Work may have none."""
         return {
             "results": self.results / limit.results,
             "pixels": self.pixels / limit.pixels,
             "bytes": self.bytes / limit.bytes,
+            "microseconds": self.microseconds / limit.microseconds if limit.microseconds else 0.0,
         }
 
     def share(self, limit: Load) -> float:
         """The largest of the shares."""
         return max(self.shares(limit).values())
 
-
-class Throughput:
-    """What was finished per second of busy time, as a share of the limits, over the last ten seconds."""
-
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._finished: deque[tuple[float, float]] = deque()  # (when, share)
-        self._sum = 0.0
-        self._busy_since = clock()
-
-    def begin(self) -> None:
-        """Work has come to an idle house."""
-        self._busy_since = self._clock()
-        self._finished.clear()
-        self._sum = 0.0
-
-    def finish(self, share: float) -> None:
-        """A share of the limits was freed."""
-        now = self._clock()
-        self._finished.append((now, share))
-        self._sum += share
-        while self._finished[0][0] < now - WINDOW_S:
-            self._sum -= self._finished.popleft()[1]
-
-    def seconds_for(self, share: float) -> int:
-        """Whole seconds until ``share`` more will have been freed at the measured rate: 1 to 60."""
-        busy = min(self._clock() - self._busy_since, WINDOW_S)
-        if self._sum <= 0:
-            return 1
-        return min(max(math.ceil(share * busy / self._sum), 1), LONGEST_RETRY_S)
+    def bounded(self, limit: Load) -> Load:
+        """The same, with no more work than one request is counted for."""
+        return Load(
+            self.results, self.pixels, self.bytes, min(self.microseconds, int(LARGEST_PART * limit.microseconds))
+        )
 
 
 class Ticket:
-    """What one request holds; given back as its work is done, and the rest when it ends."""
+    """What one request holds, and for whom; given back as its work is done, and the rest when it ends."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, client: str, priority: Priority) -> None:
         self._admission = admission
         self._open = True
+        self.client = client
+        """Who is asked to share with others. Said before anything is taken."""
+        self.priority = priority
+        self.deadline = math.inf
+        """When nobody waits any more, in seconds of perf_counter."""
         self.held = Load()
+
+    def check(self, load: Load) -> None:
+        """Raise what ``take`` would, and take nothing."""
+        self._admission.check(load, self)
 
     def take(self, load: Load) -> None:
         """Hold more. Raises QueueFull where it does not fit now, TooMuchWork where it never will."""
-        self._admission.take(load, self.held)
+        self._admission.take(load, self)
         self.held += load
 
     def give(self, load: Load) -> None:
         """Give back a part of what is held; nothing once the ticket is closed."""
         if self._open:
-            self._admission.give(load)
             self.held -= load
+            self._admission.give(load, self.client)
 
     def close(self) -> None:
         """Give back all that is still held."""
@@ -101,18 +119,29 @@ class Ticket:
 class Admission:
     """The bound on everything that waits: full is an immediate refusal that says when to come again.
 
-    Used from the event loop only.
+    A client alone may fill all of it. Where there are several, the last half is for those that hold less than an
+    equal share, so that whoever floods it is refused first. Used from the event loop only. ``refused`` is told the
+    cause of every refusal: what was full, ``share`` or ``bulk`` where others would have been let in.
     """
 
-    def __init__(self, limit: Load, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        limit: Load,
+        clock: Callable[[], float] = monotonic,
+        refused: Callable[[str, Priority], None] = lambda cause, priority: None,
+    ) -> None:
         self.limit = limit
         self.load = Load()
+        self._clock = clock
+        self._refused = refused
         self._throughput = Throughput(clock)
+        self._held: dict[str, Load] = {}  # by client, of those that hold anything
+        self._seen: OrderedDict[str, float] = OrderedDict()  # when each client asked last, the latest at the end
 
     @contextmanager
-    def ticket(self) -> Iterator[Ticket]:
+    def ticket(self, client: str = "", priority: Priority = Priority.INTERACTIVE) -> Iterator[Ticket]:
         """What a request holds while it is in the house."""
-        ticket = Ticket(self)
+        ticket = Ticket(self, client, priority)
         try:
             yield ticket
         finally:
@@ -121,20 +150,108 @@ class Admission:
     @property
     def share(self) -> float:
         """How full the house is: 0 empty, 1 full."""
-        return self.load.share(self.limit)
+        return min(self.load.share(self.limit), 1.0)
 
-    def take(self, load: Load, held: Load) -> None:
-        """Admit ``load`` for a request that holds ``held`` already."""
-        if (held + load).share(self.limit) > 1:
-            raise TooMuchWork(asdict(held + load), asdict(self.limit))
-        fullest, share = max((self.load + load).shares(self.limit).items(), key=lambda item: item[1])
-        if share > 1:
-            raise QueueFull(self._throughput.seconds_for(share - 1), f"{getattr(self.limit, fullest)} {fullest}")
-        if self.load == Load():
+    @property
+    def backlog_s(self) -> float:
+        """Seconds until all work in the house is done, at the rate at which it is done."""
+        return self.load.microseconds / MICRO / self._throughput.rate
+
+    def check(self, load: Load, ticket: Ticket) -> None:
+        """Raise TooMuchWork or QueueFull where ``load`` is not admitted for a request that holds some already."""
+        whole = ticket.held + load
+        if Load(whole.results, whole.pixels, whole.bytes).share(self.limit) > 1:
+            raise TooMuchWork(*(_hard(asdict(one)) for one in (whole, self.limit)))
+        self._see(ticket.client)
+        measure, excess = self._excess(load, ticket)
+        if excess > 0:
+            used = self.load.shares(self.limit)[measure]
+            raise self._refusal(measure, excess / max(used, excess), load, ticket)
+
+    def take(self, load: Load, ticket: Ticket) -> None:
+        """Admit ``load``. Raises as ``check`` does."""
+        self.check(load, ticket)
+        if not self.load.microseconds and load.microseconds:
             self._throughput.begin()
         self.load += load
+        self._held[ticket.client] = self._held.get(ticket.client, Load()) + load
 
-    def give(self, load: Load) -> None:
-        """Take ``load`` out of the house."""
+    def give(self, load: Load, client: str) -> None:
+        """Take ``load`` of a client out of the house."""
         self.load -= load
-        self._throughput.finish(load.share(self.limit))
+        if load.microseconds:
+            self._throughput.finish(load.microseconds / MICRO)
+            if not self.load.microseconds:
+                self._throughput.idle()
+        left = self._held.get(client, Load()) - load
+        if left == Load():
+            self._held.pop(client, None)
+        else:
+            self._held[client] = left
+
+    def _excess(self, load: Load, ticket: Ticket) -> tuple[str, float]:
+        """The measure that is fullest, and by how much of the whole it is over what this request may fill.
+
+        Where nobody else holds any, it may fill all.
+        """
+        part = BULK_PART if ticket.priority is Priority.BULK else 1.0
+        used, others = self._used(ticket.client).shares(self.limit), (self.load - ticket.held).shares(self.limit)
+        asked = load.bounded(self.limit).shares(self.limit)
+        open_part = self._open_part(load, ticket)
+        rooms = {
+            measure: used[measure] + asked[measure] - part * open_part[measure]
+            for measure in used
+            if asked[measure] > 0 and others[measure] > 0
+        }
+        return max(rooms.items(), key=lambda item: item[1], default=("results", 0.0))
+
+    def _open_part(self, load: Load, ticket: Ticket) -> dict[str, float]:
+        """How much of each measure this client may fill: all of it, if it is alone or holds less than its share."""
+        others = (self._held.get(ticket.client, Load()) - ticket.held).shares(self.limit)
+        if len(self._seen) < 2:
+            return dict.fromkeys(others, 1.0)
+        with_this = (self._held.get(ticket.client, Load()) + load).shares(self.limit)
+        fair = 1 / (len(self._held.keys() | {ticket.client}) + 1)
+        return {measure: 1.0 if others[measure] == 0 or with_this[measure] <= fair else OPEN_PART for measure in others}
+
+    def _used(self, client: str) -> Load:
+        """What a client finds held: of the work of each other one, no more than it may fill, whatever it was let in."""
+        if self.load.microseconds <= self.limit.microseconds:
+            return self.load
+        most = int(OPEN_PART * self.limit.microseconds)
+        microseconds = sum(
+            held.microseconds if name == client else min(held.microseconds, most) for name, held in self._held.items()
+        )
+        return Load(self.load.results, self.load.pixels, self.load.bytes, microseconds)
+
+    def _refusal(self, measure: str, excess: float, load: Load, ticket: Ticket) -> QueueFull:
+        fits = (self._used(ticket.client) + load.bounded(self.limit)).share(self.limit) <= 1
+        bulk = fits and ticket.priority is Priority.BULK
+        cause = "bulk" if bulk else "share" if fits else _WORDS[measure]
+        self._refused(cause, ticket.priority)
+        retry_s = min(max(math.ceil(self.backlog_s * min(excess, 1.0)), 1), LONGEST_RETRY_S)
+        return QueueFull(retry_s, _FULL[cause].format(*astuple(self.limit)[:3], self.limit.microseconds / MICRO))
+
+    def _see(self, client: str) -> None:
+        now = self._clock()
+        self._seen[client] = now
+        self._seen.move_to_end(client)
+        oldest, when = next(iter(self._seen.items()))
+        if when < now - REMEMBERED_S or len(self._seen) > MOST_REMEMBERED:
+            del self._seen[oldest]
+
+
+_WORDS: Final = {"results": "results", "pixels": "pixels", "bytes": "bytes", "microseconds": "work"}
+_FULL: Final = {
+    "results": "{0} results",
+    "pixels": "{1} pixels",
+    "bytes": "{2} bytes",
+    "work": "{3:g} seconds of work",
+    "share": "for a client that holds more than its share",
+    "bulk": "for bulk work",
+}
+
+
+def _hard(counts: dict[str, int]) -> dict[str, int]:
+    """The counts that are bounded whatever is learned."""
+    return {name: count for name, count in counts.items() if name != "microseconds"}

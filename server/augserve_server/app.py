@@ -37,6 +37,7 @@ from augserve_server.routes.shared import REQUIREMENTS
 from augserve_server.service import Service
 from augserve_server.serving import Server
 from augserve_server.settings import Settings, shipped_configs
+from augserve_server.turnstile import Turnstile
 from augserve_server.visits import visit_of
 
 __all__ = ["create_app", "serve"]
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.redirect_slashes = False  # a redirect is no answer that clients of /v2 understand
     for kind in (ServiceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _problem)
+    app.add_middleware(Turnstile, service=service, refuse=_problem)
     app.add_middleware(Gate, auth=auth, refuse=_problem)
     app.add_middleware(Visits, service=service)
     return app

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
+from operator import add
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from augserve_server.decoding import Decoded, pixels_of, stopwatch_of
+from augserve_server.admission import Priority
+from augserve_server.costs import Costs, Occupancy
+from augserve_server.decoding import Decoded, Later, pixels_of, stopwatch_of
 from augserve_server.errors import ServiceError
+from augserve_server.fair_queue import Claim, FairQueue, Shares
 from augserve_server.metrics import Metrics
 from augserve_server.origins import Origin, origin, work_for
 from augserve_server.stopwatch import Stopwatch
@@ -34,11 +39,12 @@ class Close(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Bounds of one batch, and how long an idle device waits for more."""
+    """Bounds of one batch, how long an idle device waits for more, and how long bulk work gives way to other."""
 
     images: int
     pixels: int
     max_wait_s: float = 0.0
+    bulk_patience_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class _Sample:
     seed: int
     outcome: Outcome
     submitted: float  # seconds of perf_counter
-
+    claim: Claim
     origin: Origin
 
     @property
@@ -100,42 +106,62 @@ class Runs(Protocol):
         """One result, or the error of that sample alone, for each item. ``nearly_done``: another batch could begin."""
 
 
+_Key: TypeAlias = tuple[Work, Priority]
+_Queue: TypeAlias = FairQueue[_Sample]
+
+
 class Batcher:
     """Work-conserving: an idle device gets what there is at once (unless told to wait), a busy one collects.
 
-    While a batch ends, and leaves a part of the device idle, another of some size may begin. Each work has its own
-    queue; the queues take turns. Used from the event loop only; ``run`` is the task that
-    feeds the device, and whoever starts it cancels it.
+    While a batch ends, and leaves a part of the device idle, another of some size may begin. Each work has a queue for
+    each priority: a batch is of one. Whose samples go next is decided by what each client has had, over all queues;
+    bulk goes only where no other work waits, or where it has waited for as long as it may. Used from the event loop
+    only; ``run`` is the task that feeds the device, and whoever starts it cancels it.
     """
 
-    def __init__(self, executor: Runs, limits: BatchLimits, metrics: Metrics) -> None:
+    def __init__(self, executor: Runs, limits: BatchLimits, metrics: Metrics, costs: Costs | None = None) -> None:
         self._executor = executor
         self._limits = limits
         self._metrics = metrics
-        self._queues: OrderedDict[Work, _Queue] = OrderedDict()
+        self._costs = costs or Costs()
+        self._shares = Shares()
+        self._queues: OrderedDict[_Key, _Queue] = OrderedDict()  # the one that was served last at the end
+        self._places: dict[Outcome, tuple[_Key, int]] = {}  # of samples that wait
         self._changed = asyncio.Event()
         self._draining = False
         self._running = 0
+        self._occupancy = Occupancy()
         self._nearly_done = False  # the batch that began last
         self._began: set[float] = set()  # of the batches that run
         self.on_ran: Callable[[BatchRun], None] | None = None
 
-    def submit(self, work: Work, item: Decoded, seed: int) -> Outcome:
+    def submit(self, work: Work, item: Decoded, seed: int, claim: Claim | None = None) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
         outcome: Outcome = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(work, _Queue(self._limits)).add(_Sample(item, seed, outcome, perf_counter(), origin()))
+        sample = _Sample(item, seed, outcome, perf_counter(), claim or Claim(), origin())
+        key = work, sample.claim.priority
+        queue = self._queues.setdefault(key, FairQueue(self._shares))
+        self._places[outcome] = key, queue.add(sample)
         self._changed.set()
         return outcome
 
-    def withdraw(self, work: Work, outcomes: Iterable[Outcome]) -> None:
+    def withdraw(self, outcomes: Iterable[Outcome]) -> None:
         """Nobody wants these any more: those that still wait are never computed."""
-        queue = self._queues.get(work)
+        decoded: dict[int, _Sample] = {}  # by what is the same for all views
         for outcome in outcomes:
             outcome.cancel()
-            if queue is not None:
-                queue.drop(outcome)
-        if queue is not None and not queue:
-            del self._queues[work]
+            if (place := self._places.pop(outcome, None)) is not None:
+                key, number = place
+                sample = self._queues[key].drop(number)
+                self._forget_if_empty(key)
+                if sample is not None and not isinstance(sample.item, Later):
+                    decoded[id(sample.item)] = sample
+        for sample in decoded.values():
+            self._metrics.wasted("decode", sample.pixels)
+
+    def depth(self, priority: Priority) -> int:
+        """Samples of a class that wait."""
+        return sum(len(queue) for (_, one), queue in self._queues.items() if one is priority)
 
     @property
     def running_s(self) -> float:
@@ -159,35 +185,75 @@ class Batcher:
     async def _next_batch(self) -> tuple[Work, list[_Sample], Close]:
         while True:
             now = perf_counter()
-            open_to = [(work, queue) for work, queue in self._queues.items() if self._may_begin(queue)]
-            for work, queue in open_to:
-                if self._draining or queue.due(now):
-                    return work, *self._take(work, queue)
-            wait = min((queue.due_at for _, queue in open_to), default=None)
+            open_to = [key for key in self._entitled(now) if self._may_begin(self._queues[key])]
+            due = [key for key in open_to if self._draining or self._due(self._queues[key], now)]
+            if due:
+                key = min(due, key=lambda key: self._queues[key].account)
+                return key[0], *self._take(key)
+            wait = min((self._queues[key].oldest + self._limits.max_wait_s for key in open_to), default=None)
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wait is None else wait - now):
                     await self._changed.wait()
 
+    def _entitled(self, now: float) -> list[_Key]:
+        """The queues whose turn it may be: bulk has none while other work waits, unless it has waited too long."""
+        aged = now - self._limits.bulk_patience_s
+        waits = any(priority is Priority.INTERACTIVE for _, priority in self._queues)
+        return [
+            key
+            for key, queue in self._queues.items()
+            if not waits or key[1] is Priority.INTERACTIVE or queue.oldest <= aged
+        ]
+
     def _may_begin(self, queue: _Queue) -> bool:
         return not self._running or (self._nearly_done and len(queue) >= LEAST_OVERLAP)
+
+    def _due(self, queue: _Queue, now: float) -> bool:
+        """Whether a batch should go now: enough for a full one, or no more time to wait."""
+        full = len(queue) >= self._limits.images or queue.pixels >= self._limits.pixels
+        return full or now >= queue.oldest + self._limits.max_wait_s
 
     def _end_nears(self) -> None:
         self._nearly_done = True
         self._changed.set()
 
-    def _take(self, work: Work, queue: _Queue) -> tuple[list[_Sample], Close]:
-        samples, close = queue.take()
-        self._queues.move_to_end(work)  # the others' turn
-        if not queue:
-            del self._queues[work]
+    def _take(self, key: _Key) -> tuple[list[_Sample], Close]:
+        samples, close = self._fill(self._queues[key])
+        for sample in samples:
+            del self._places[sample.outcome]
+        self._queues.move_to_end(key)  # the others' turn
+        self._forget_if_empty(key)
         return samples, Close.DRAIN if self._draining and close in (Close.IDLE, Close.WAIT) else close
+
+    def _fill(self, queue: _Queue) -> tuple[list[_Sample], Close]:
+        """The next batch, and why it is not larger."""
+        count = pixels = 0
+
+        def fits(sample: _Sample) -> bool:
+            nonlocal count, pixels
+            if count == self._limits.images or (count and pixels + sample.pixels > self._limits.pixels):
+                return False
+            count, pixels = count + 1, pixels + sample.pixels
+            return True
+
+        samples = queue.take(fits)
+        if count == self._limits.images:
+            return samples, Close.FULL
+        if queue:
+            return samples, Close.COST
+        return samples, Close.WAIT if self._limits.max_wait_s else Close.IDLE
+
+    def _forget_if_empty(self, key: _Key) -> None:
+        if not self._queues[key]:
+            del self._queues[key]
 
     async def _compute(self, work: Work, samples: Sequence[_Sample], close: Close) -> None:
         self._metrics.batch(work.name, len(samples), close)
         began = perf_counter()
         self._began.add(began)
         work_for([sample.origin for sample in samples])
+        occupied = self._occupancy.begin(began)
         items, seeds = [sample.item for sample in samples], [sample.seed for sample in samples]
         try:
             results = await self._executor.run(work, items, seeds, self._end_nears)
@@ -195,16 +261,19 @@ class Batcher:
             self._running -= 1
             self._began.discard(began)
             self._changed.set()
+            self._costs.spent(work.name, self._occupancy.end(occupied, perf_counter()))
+        self._costs.done(work.name, reduce(add, (sample.claim.size for sample in samples)))
         run_s = perf_counter() - began
         self._watch(work, samples, close, began, run_s)
         self._metrics.ran(work.name, len(samples), run_s)
         for sample, result in zip(samples, results, strict=True):
+            queued_s = began - sample.submitted
+            self._metrics.queued(sample.claim.priority, queued_s)
             if sample.outcome.done():
                 self._metrics.wasted("run", sample.pixels)
             elif isinstance(result, ServiceError):
                 sample.outcome.set_result(result)
             else:
-                queued_s = began - sample.submitted
                 sample.outcome.set_result(
                     Ran(result, len(samples), close, queued_s, run_s, began, stopwatch_of(sample.item))
                 )
@@ -217,53 +286,3 @@ class Batcher:
             decode_s = sum(watch.seconds for watch in watches.values())
             origins = [sample.origin for sample in samples]
             self.on_ran(BatchRun(work.name, close, len(samples), pixels, began, run_s, decode_s, origins))
-
-
-class _Queue:
-    """The samples that wait for one pipeline, oldest first."""
-
-    def __init__(self, limits: BatchLimits) -> None:
-        self._limits = limits
-        self._samples: OrderedDict[Outcome, _Sample] = OrderedDict()
-        self._pixels = 0
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def add(self, sample: _Sample) -> None:
-        self._samples[sample.outcome] = sample
-        self._pixels += sample.pixels
-
-    def drop(self, outcome: Outcome) -> None:
-        """Take a sample out, if it still waits."""
-        sample = self._samples.pop(outcome, None)
-        if sample is not None:
-            self._pixels -= sample.pixels
-
-    @property
-    def due_at(self) -> float:
-        """When the oldest sample will have waited for as long as it may."""
-        return next(iter(self._samples.values())).submitted + self._limits.max_wait_s
-
-    def due(self, now: float) -> bool:
-        """Whether a batch should go now: enough for a full one, or no more time to wait."""
-        return len(self) >= self._limits.images or self._pixels >= self._limits.pixels or now >= self.due_at
-
-    def take(self) -> tuple[list[_Sample], Close]:
-        """The next batch, and why it is not larger."""
-        taken: list[_Sample] = []
-        close = self._fill(taken)
-        for sample in taken:
-            self.drop(sample.outcome)
-        return taken, close
-
-    def _fill(self, taken: list[_Sample]) -> Close:
-        pixels = 0
-        for sample in self._samples.values():
-            pixels += sample.pixels
-            if taken and pixels > self._limits.pixels:
-                return Close.COST
-            taken.append(sample)
-            if len(taken) == self._limits.images:
-                return Close.FULL
-        return Close.WAIT if self._limits.max_wait_s else Close.IDLE

@@ -19,7 +19,7 @@ from augserve_server.inspection import EncodedSample, Leaves
 from augserve_server.metrics import Metrics
 from augserve_server.origins import Origin, origin
 from augserve_server.pixels import mirrors
-from augserve_server.pools import Pool
+from augserve_server.pools import Meter, Pool
 from augserve_server.replays import EncodedReplay
 from augserve_server.stopwatch import Stopwatch
 from augserve_server.uploads import RawImage
@@ -177,7 +177,9 @@ class Decoder:
         self._pool = Pool("decode", threads)
         self._metrics = metrics
 
-    async def decode(self, images: Sequence[Encoded | EncodedSample], rule: InputRule) -> list[Decoded | ServiceError]:
+    async def decode(
+        self, images: Sequence[Encoded | EncodedSample], rule: InputRule, meter: Meter | None = None
+    ) -> list[Decoded | ServiceError]:
         """A tensor [C, H, W] uint8 for each image, a structure for each sample, or what is wrong with it."""
 
         def decode_one(image: Encoded | EncodedSample, wanted: Wanted) -> Decoded:
@@ -188,27 +190,31 @@ class Decoder:
                 self._metrics.wasted("decode", image.pixels)
             return decoded
 
-        return await self.each(decode_one, images)
+        return await self.each(decode_one, images, meter)
 
     def later(self, image: Encoded, rule: InputRule, decode: DecodeRule, wanted: Wanted) -> Later | None:
         """The image for the device's threads to decode; None where its size is known only then."""
         shape = image.shape(rule)
         return None if shape is None else Later(image, rule, shape, self._metrics, wanted, Way(decode.jpeg))
 
-    async def replay(self, replays: Sequence[EncodedReplay], rule: InputRule) -> list[Augmented | ServiceError]:
+    async def replay(
+        self, replays: Sequence[EncodedReplay], rule: InputRule, meter: Meter | None = None
+    ) -> list[Augmented | ServiceError]:
         """What a record makes of each sample, decoded here too; or what is wrong with it."""
 
         def replay_one(replay: EncodedReplay, wanted: Wanted) -> Augmented:
             self._metrics.decoded(replay.sample.frames)
             return replay.run(rule, wanted)  # which decodes; there is no telling how much of it that is
 
-        return await self.each(replay_one, replays)
+        return await self.each(replay_one, replays, meter)
 
-    async def each(self, work: Callable[[Item, Wanted], Made], items: Sequence[Item]) -> list[Made | ServiceError]:
+    async def each(
+        self, work: Callable[[Item, Wanted], Made], items: Sequence[Item], meter: Meter | None = None
+    ) -> list[Made | ServiceError]:
         """What ``work`` makes of each item, or the error that it raises; it may ask whether that is still wanted."""
         job = _Job(work)
         try:
-            return await self._pool.map(job.run, items, PIECE)
+            return await self._pool.map(job.run, items, PIECE, meter)
         finally:
             job.abandoned = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import TypeAlias
@@ -17,7 +17,9 @@ from augserve_server.decoding import Decoded, Decoder, Encoded, Later, Ready, Wa
 from augserve_server.errors import ImageUnsuitable, OutputTooLarge, ServiceError
 from augserve_server.executor import Executor
 from augserve_server.inspection import EncodedSample, Inspector, raw_header
+from augserve_server.ledger import REPLAYS, Ledger, Price
 from augserve_server.orders import Order, ReplayOrder
+from augserve_server.pools import Meter
 from augserve_server.replays import EncodedReplay, ReplayInspector
 from augserve_server.results import Body, Encoder, Form, Several
 from augserve_server.timings import Timings
@@ -25,6 +27,8 @@ from augserve_server.uploads import SampleUpload, Upload
 from augserve_server.work import Augmented, Result, pictures
 
 Item: TypeAlias = Encoded | Ready | EncodedSample
+Prices: TypeAlias = Mapping[int, Price]
+"""By the place of an image in its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +66,26 @@ class Engine:
     """The stages in order, for one request at a time; many requests are in it at once."""
 
     def __init__(
-        self, decoder: Decoder, batcher: Batcher, executor: Executor, encoder: Encoder, limits: Limits
+        self,
+        decoder: Decoder,
+        batcher: Batcher,
+        executor: Executor,
+        encoder: Encoder,
+        limits: Limits,
+        ledger: Ledger,
     ) -> None:
         self._decoder = decoder
         self._batcher = batcher
         self._executor = executor
         self._encoder = encoder
         self._limits = limits
+        self._ledger = ledger
 
     async def augment(self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Results:
         """The results of every view of every image, in order, as the order's form has them."""
         results = await self.run(order, uploads, ticket, timings)
         with timings.at("encode"):
-            return await self._encode(order.form, results)
+            return await self._encode(order.served.name, order.form, results, ticket)
 
     async def run(
         self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings
@@ -87,12 +98,13 @@ class Engine:
         order = order.for_uploads(uploads)
         with timings.at("decode"):
             items = await self._look(order, uploads)
-        self._admit(order, items, ticket)
-        ran = await self._compute(order, items, ticket, timings)
+        prices = self._admit(order, items, uploads, ticket)
+        ran = await self._compute(order, items, prices, ticket, timings)
         timings.ran(result for result in ran if isinstance(result, Ran))
         results = [self._checked(one.result) if isinstance(one, Ran) else one for one in ran]
         if order.mixes and any(isinstance(result, Augmented) for result in results):
-            with timings.at("mix"):
+            pixels = sum(item.pixels for item in _good(items)) * order.views
+            with self._ledger.wanted(pixels, timings), timings.at("mix"):
                 results = await self._mix(order, results)
         return results
 
@@ -100,16 +112,18 @@ class Engine:
         """What the records make of the samples that they came with, in order; a sample that fails, fails alone."""
         with timings.at("decode"):
             looked = await self._decoder.each(ReplayInspector(self._limits.inspector, uploads).look, uploads)
-        good = [one for one in looked if isinstance(one, EncodedReplay)]
-        size = sum(one.output_bytes for one in good)
-        self._check_output(size)
-        ticket.take(Load(len(good), sum(one.pixels for one in good), size))
+        good = [(one, upload) for one, upload in zip(looked, uploads, strict=True) if isinstance(one, EncodedReplay)]
+        load = sum((self._ledger.price_of_replay(*one) for one in good), Load())
+        self._check_output(load.bytes)
+        ticket.take(load)
         with timings.at("run"):
-            done = iter(await self._decoder.replay(good, order.rule))
+            meter = Meter()
+            done = iter(await self._decoder.replay([one for one, _ in good], order.rule, meter))
+        self._ledger.replayed(good, meter)
         results = [one if isinstance(one, ServiceError) else self._checked(next(done)) for one in looked]
         form = order.form([one for one in results if isinstance(one, Augmented)])
         with timings.at("encode"):
-            bodies = await self._encode(form, results)
+            bodies = await self._encode(REPLAYS, form, results, ticket)
         return Replayed(bodies, form, [one.record.seed if isinstance(one, EncodedReplay) else None for one in looked])
 
     async def _look(self, order: Order, uploads: Sequence[Upload]) -> Sequence[Item | ServiceError]:
@@ -137,11 +151,18 @@ class Engine:
             self._decoder.refused(exc)
             return exc.alone()
 
-    def _admit(self, order: Order, items: Iterable[Item | ServiceError], ticket: Ticket) -> None:
-        good = [item for item in items if not isinstance(item, ServiceError)]
-        size = sum(order.output_bytes(item) for item in good)
-        self._check_output(size)
-        ticket.take(Load(len(good) * order.views, sum(item.pixels for item in good), size))
+    def _admit(
+        self, order: Order, items: Sequence[Item | ServiceError], uploads: Sequence[Upload], ticket: Ticket
+    ) -> Prices:
+        prices = {
+            i: self._ledger.price(order, item, uploads[i], ticket)
+            for i, item in enumerate(items)
+            if not isinstance(item, ServiceError)
+        }
+        load = sum((price.load for price in prices.values()), Load())
+        self._check_output(load.bytes)
+        ticket.take(load)
+        return prices
 
     def _checked(self, result: Result | ServiceError) -> Result | ServiceError:
         """A result, or what is wrong with its size."""
@@ -159,30 +180,35 @@ class Engine:
             raise OutputTooLarge(size, self._limits.output_bytes)
 
     async def _compute(
-        self, order: Order, items: Sequence[Item | ServiceError], ticket: Ticket, timings: Timings
+        self, order: Order, items: Sequence[Item | ServiceError], prices: Prices, ticket: Ticket, timings: Timings
     ) -> list[Ran | ServiceError]:
         outcomes = {i: [_known(e)] * order.views for i, e in enumerate(items) if isinstance(e, ServiceError)}
         try:
             for group in self._groups(order, items):
                 with timings.at("decode"):
-                    outcomes |= await self._decode(order, group, ticket)
+                    outcomes |= await self._decode(order, group, prices, ticket)
             with timings.at("run"):
                 return await asyncio.gather(*(outcome for i in range(len(items)) for outcome in outcomes[i]))
+        except asyncio.CancelledError:
+            for i, price in prices.items():
+                self._ledger.abandoned(outcomes.get(i, ()), price.load.pixels)
+            raise
         finally:
-            self._batcher.withdraw(order.work, chain.from_iterable(outcomes.values()))
+            self._batcher.withdraw(chain.from_iterable(outcomes.values()))
 
     async def _decode(
-        self, order: Order, group: Sequence[tuple[int, Item]], ticket: Ticket
+        self, order: Order, group: Sequence[tuple[int, Item]], prices: Prices, ticket: Ticket
     ) -> dict[int, list[Outcome]]:
         """Queue a group, decoded or to be: from then on, only the queue and the device hold it."""
         outcomes: dict[int, list[Outcome]] = {i: [] for i, _ in group}
         ready = {i: self._ready(order, item, outcomes[i]) for i, item in group}
         first = [item for i, item in group if ready[i] is None and not isinstance(item, Ready)]
-        decoded = iter(await self._decoder.decode(first, order.served.pipeline.input))
-        for i, item in group:
+        with self._ledger.metered(order.served.name) as meter:
+            decoded = iter(await self._decoder.decode(first, order.served.pipeline.input, meter))
+        for i, _ in group:
             found = ready[i]
-            outcomes[i] += self._submit(order, i, next(decoded) if found is None else found)
-            _give_when_done(outcomes[i][-1], ticket, Load(order.views, item.pixels))
+            outcomes[i] += self._submit(order, i, next(decoded) if found is None else found, prices[i])
+            _give_when_done(outcomes[i][-1], ticket, prices[i].freed)
         return outcomes
 
     def _ready(self, order: Order, item: Item, outcomes: Sequence[Outcome]) -> Tensor | Later | None:
@@ -212,10 +238,10 @@ class Engine:
         if group:
             yield group
 
-    def _submit(self, order: Order, image: int, item: Decoded | ServiceError) -> list[Outcome]:
+    def _submit(self, order: Order, image: int, item: Decoded | ServiceError, price: Price) -> list[Outcome]:
         if isinstance(item, ServiceError):
             return [_known(item)] * order.views
-        return [self._batcher.submit(order.work, item, seed) for seed in order.seeds(image)]
+        return [self._batcher.submit(order.work, item, seed, price.claim) for seed in order.seeds(image)]
 
     async def _mix(self, order: Order, results: Sequence[Result | ServiceError]) -> list[Result | ServiceError]:
         """Mix the good results of a request with one another; the bad ones stay where they are."""
@@ -227,19 +253,30 @@ class Engine:
             mixed = repeat(exc.alone())
         return [result if isinstance(result, ServiceError) else next(mixed) for result in results]
 
-    async def _encode(self, form: Form, results: Sequence[Result | ServiceError]) -> Results:
+    async def _encode(self, name: str, form: Form, results: Sequence[Result | ServiceError], ticket: Ticket) -> Results:
+        with self._ledger.metered(name, encoding=True) as meter:
+            written = await self._write(form, results, meter)
+        ticket.give(Load(microseconds=ticket.held.microseconds))  # what is left is the client's to take
+        return written
+
+    async def _write(self, form: Form, results: Sequence[Result | ServiceError], meter: Meter) -> Results:
         good = [result for result in results if not isinstance(result, ServiceError)]
         self._check_output(sum(result.nbytes for result in good))
         images = [result for result in good if isinstance(result, Tensor)]
         kinds = {(image.shape, image.dtype) for image in images}
         if 1 < len(results) == len(images) and len(kinds) == 1 and form.stacks:
-            return Together(await self._encoder.together(images, form), len(images))
+            return Together(await self._encoder.together(images, form, meter), len(images))
         bodies: Iterator[Body | Several | ServiceError]
         if images:
-            bodies = iter(await self._encoder.each(images, form))
+            bodies = iter(await self._encoder.each(images, form, meter))
         else:
-            bodies = iter(await self._encoder.in_parts([one for one in good if isinstance(one, Augmented)], form))
+            parts = [one for one in good if isinstance(one, Augmented)]
+            bodies = iter(await self._encoder.in_parts(parts, form, meter))
         return [one if isinstance(one, ServiceError) else next(bodies) for one in results]
+
+
+def _good(items: Iterable[Item | ServiceError]) -> Iterator[Item]:
+    return (item for item in items if not isinstance(item, ServiceError))
 
 
 def _known(error: ServiceError) -> Outcome:

@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
-from augserve_pipelines.executor import single_threaded
+from augserve_pipelines.executor import pool
 from augserve_pipelines.transfer import Transfer
 from augserve_server.errors import ImageUnsuitable, ServiceError
 from augserve_server.metrics import Metrics
 from augserve_server.origins import batch_origins
 from augserve_server.place import Place
+from augserve_server.pools import begin_worker
 from augserve_server.recovery import Batch, Failover, Recovery, nobody
 from augserve_server.work import Augmented, OverImages, Result, Work
 
@@ -41,7 +42,8 @@ class Executor:
     ) -> None:
         self.device = device
         self._recovery = Recovery(Place(device, transfer), failover, metrics or Metrics())
-        self._threads = ThreadPoolExecutor(THREADS, "augserve-device", single_threaded)
+        self._threads = ThreadPoolExecutor(THREADS, "augserve-device", begin_worker)
+        self._threads.submit(pool).result()  # the engine's threads begin in one of these
 
     async def run(
         self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from augserve.wire import REQUEST_ID_HEADER
 from augserve_server.admission import Ticket
 from augserve_server.answers import error_answer
-from augserve_server.errors import Draining, InternalError, ServiceError
+from augserve_server.errors import Draining, InternalError, QueueFull, ServiceError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
 from augserve_server.visits import ABORT_KEY, CROWDED_KEY, LONGEST_PATH, SCOPE_KEY, Visit, counted
@@ -23,6 +23,8 @@ from augserve_server.visits import ABORT_KEY, CROWDED_KEY, LONGEST_PATH, SCOPE_K
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KNOWN_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
+AT_ONCE_S: Final = 0.02
+SMALL_BYTES: Final = 1024 * 1024
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """A refused body is read on for a little, so that its sender gets to read the answer instead of a broken pipe."""
@@ -88,7 +90,9 @@ class HttpVisit(Visit):
         self._send = send
         self._pace = pace
         self._write_by: float | None = None
-        self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        length = headers.get("content-length", "0")
+        self._unread = "transfer-encoding" in headers or length != "0"
+        self._small = length.isdigit() and 0 < int(length) <= SMALL_BYTES and "expect" not in headers
 
     @property
     def quiet(self) -> bool:
@@ -122,6 +126,8 @@ class HttpVisit(Visit):
         """A part of the response, with what every response says in front."""
         if message["type"] == "http.response.start":
             self.write_began = perf_counter()
+            if self._small and message["status"] == QueueFull.status:
+                await self._read_what_has_come()
             self._add_headers(message)
             self._allow_time(message)
         elif self._unread and not message.get("more_body", False):
@@ -169,6 +175,13 @@ class HttpVisit(Visit):
             headers["Cache-Control"] = "no-store"
         if self._unread or CROWDED_KEY in self.scope:
             headers["Connection"] = "close"
+
+    async def _read_what_has_come(self) -> None:
+        """A small body that nobody wants, and that is here by now, need not cost the connection."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AT_ONCE_S):
+                while self._unread and (await self.receive())["type"] != "http.disconnect":
+                    pass
 
     async def _linger(self) -> None:
         left = LINGER_BYTES

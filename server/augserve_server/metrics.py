@@ -18,6 +18,7 @@ STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
 MEGA: Final = 1e6
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_RATIOS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -62,6 +63,8 @@ class Metrics:
             "batch_seconds", "Batches on the device, with the decoding that happens there", _SECONDS, "pipeline"
         )
         self._device_oom = self._counter("device_oom", "Batches, and parts of them, that the device had no memory for")
+        self._queued = self._histogram("queue_seconds", "Samples in the queue, until their batch", _SECONDS, "priority")
+        self._cost_ratio = self._histogram("cost_ratio", "Work as observed, over what was predicted", _RATIOS)
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
         ProcessCollector(registry=self.registry)
@@ -155,6 +158,14 @@ class Metrics:
         """A batch of so many pixels of source images came back from the device."""
         self._batch_megapixels.labels(pipeline).observe(pixels / MEGA)
         self._batch_seconds.labels(pipeline).observe(seconds)
+
+    def queued(self, priority: str, seconds: float) -> None:
+        """A sample of a class has waited for its batch."""
+        self._queued.labels(priority).observe(seconds)
+
+    def cost(self, ratio: float) -> None:
+        """Some work took so many times what was predicted."""
+        self._cost_ratio.observe(ratio)
 
     def stage(self, stage: str, seconds: float) -> None:
         """A request spent time in one of :data:`STAGES`."""

@@ -10,6 +10,7 @@ import torch
 from augserve.wire import IMAGE_PART, LABELS_PART, WIRE_QUERY
 from augserve_pipelines import InputRule, NoFinish
 from augserve_server.catalog import Served
+from augserve_server.costs import Size
 from augserve_server.decoding import Encoded, Ready
 from augserve_server.errors import ParameterInvalid, TargetInvalid
 from augserve_server.inspection import EncodedSample
@@ -62,6 +63,12 @@ class Order:
         pixels = height * width
         beside = image.targets.bytes_at(pixels) if isinstance(image, EncodedSample) else 0
         return self.views * ((signature.channels or 3) * pixels * dtype.itemsize * image.frames + beside)
+
+    def size(self, image: Encoded | Ready | EncodedSample, encoded_bytes: int) -> Size:
+        """What one of an image's results costs is told from this: views share what is decoded."""
+        signature = self.served.signature
+        pixels = (signature.height or image.size[0]) * (signature.width or image.size[1]) * image.frames
+        return Size(1, encoded_bytes // self.views, image.pixels // self.views, pixels)
 
     def check(self, sample: EncodedSample) -> EncodedSample:
         """A sample as the pipeline takes it. Raises TargetInvalid where something is missing that it needs."""

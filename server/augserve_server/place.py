@@ -54,7 +54,10 @@ class Place:
         return pipeline(images, seeds, device=self.device)
 
     def load(self, pipeline: Pipeline, images: Sequence[Deferred]) -> list[Tensor | Exception]:
-        """Decode images: by the device what the pipeline lets it, the rest on the engine's threads."""
+        """Decode images: by the device what the pipeline lets it, the rest on the engine's threads.
+
+        Those that nobody waits for any more by the end are Unwanted: they need not go to the device.
+        """
         mine = {} if not self._decodes else {id(one): one for one in images if _goes_there(pipeline, one)}
         wanted = [one for one in mine.values() if isinstance(one, Later) and one.wanted()]
         found: dict[int, Tensor | Exception] = dict.fromkeys(mine, Unwanted())
@@ -66,7 +69,7 @@ class Place:
             _share(perf_counter() - began, wanted)
             found |= {id(one): _as_announced(one, result) for one, result in zip(wanted, decoded, strict=True)}
         left = iter(load([one for one in images if id(one) not in mine]))
-        return [found[id(one)] if id(one) in mine else next(left) for one in images]
+        return [_if_wanted(one, found[id(one)] if id(one) in mine else next(left)) for one in images]
 
     def close(self) -> None:
         """Give back the memory of what has run."""
@@ -89,6 +92,13 @@ def _share(seconds: float, images: Sequence[Later]) -> None:
     for image in images:
         image.watch.seconds += seconds / len(images)
         image.metrics.decode_took(image.image.format, seconds / len(images))
+
+
+def _if_wanted(image: Deferred, result: Tensor | Exception) -> Tensor | Exception:
+    if isinstance(result, Exception) or not isinstance(image, Later) or image.wanted():
+        return result
+    image.metrics.wasted("decode", image.image.pixels)
+    return Unwanted()
 
 
 def _as_announced(image: Later, result: Tensor | Exception) -> Tensor | Exception:

@@ -14,7 +14,7 @@ from augserve.wire import IMAGE_MEDIA_TYPES, NPY, SAFETENSORS, TENSOR_NAME, writ
 from augserve_server.codecs import encode
 from augserve_server.errors import NotAcceptable, ServiceError
 from augserve_server.negotiation import TYPES
-from augserve_server.pools import Pool
+from augserve_server.pools import Meter, Pool
 from augserve_server.sample_bodies import Body, Several, write_file, write_parts
 from augserve_server.work import Augmented
 
@@ -45,25 +45,29 @@ class Encoder:
     def __init__(self, threads: int | None) -> None:
         self._pool = Pool("encode", threads)
 
-    async def run(self, work: Callable[[], Made]) -> Made:
+    async def run(self, work: Callable[[], Made], meter: Meter | None = None) -> Made:
         """What ``work`` gives, called in a thread."""
-        return await self._pool.run(work)
+        return await self._pool.run(work, meter)
 
-    async def each(self, results: Sequence[Tensor], form: Form) -> list[Body | ServiceError]:
+    async def each(
+        self, results: Sequence[Tensor], form: Form, meter: Meter | None = None
+    ) -> list[Body | ServiceError]:
         """A body for each result [C, h, w], or why it has none (WebP ends at 16,383 pixels a side)."""
         if form.stacks and all(result.is_contiguous() for result in results):
             return [_try_one(result, form) for result in results]  # nothing but a few bytes in front is written
-        return await self._pool.map(lambda some: [_try_one(result, form) for result in some], results, PIECE)
+        return await self._pool.map(lambda some: [_try_one(result, form) for result in some], results, PIECE, meter)
 
-    async def in_parts(self, results: Sequence[Augmented], form: Form) -> list[Body | Several | ServiceError]:
+    async def in_parts(
+        self, results: Sequence[Augmented], form: Form, meter: Meter | None = None
+    ) -> list[Body | Several | ServiceError]:
         """The body of each result of several parts, or its bodies where the form holds pixels only."""
-        return await self._pool.map(lambda some: [_try_parts(result, form) for result in some], results, 1)
+        return await self._pool.map(lambda some: [_try_parts(result, form) for result in some], results, 1, meter)
 
-    async def together(self, results: Sequence[Tensor], form: Form) -> Body:
+    async def together(self, results: Sequence[Tensor], form: Form, meter: Meter | None = None) -> Body:
         """One tensor body [R, C, h, w] for all results, which are of one shape and dtype."""
         if adjacent(results):
             return write_all(results, form)
-        return await self._pool.run(partial(write_all, results, form))
+        return await self._pool.run(partial(write_all, results, form), meter)
 
     def close(self) -> None:
         """End the threads."""

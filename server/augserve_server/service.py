@@ -6,19 +6,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from augserve_pipelines.transfer import Transfer, TransferLimits
-from augserve_server.admission import Admission, Load
+from augserve_server.admission import MICRO, Admission, Load, Priority
 from augserve_server.batcher import Batcher, BatchLimits
 from augserve_server.catalog import Catalog
 from augserve_server.codecs import ImageLimits
+from augserve_server.costs import Costs
 from augserve_server.decoding import Decoder
 from augserve_server.device_gauges import watch_device
 from augserve_server.engine import Engine, Limits
 from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
+from augserve_server.ledger import Ledger
 from augserve_server.metrics import MEGA, Metrics
 from augserve_server.oip.shared_memory import RegionLimits, Regions
 from augserve_server.results import Encoder
@@ -39,7 +42,8 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.telemetry = load_telemetry(settings.otlp_endpoint)
-        self.admission = Admission(_queue_limit(settings))
+        self.admission = Admission(_queue_limit(settings), refused=self.metrics.refused)
+        self.costs = Costs(self.metrics.cost)
         self.executor = _executor(settings, self.metrics)
         self.catalog = Catalog(
             pipelines_folder(settings), self.executor.warm_up, self.metrics.reload, settings.max_stage_pixels
@@ -48,10 +52,11 @@ class Service:
         self._decoder = Decoder(settings.decode_threads, self.metrics)
         self.encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
-        self._batcher = Batcher(self.executor, limits.batch, self.metrics)
+        self._batcher = Batcher(self.executor, limits.batch, self.metrics, self.costs)
         if self.telemetry is not None:
             self._batcher.on_ran = self.telemetry.batch
-        self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits)
+        self.ledger = Ledger(self.costs, self.metrics)
+        self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits, self.ledger)
         self.regions = _regions(settings)
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -141,6 +146,9 @@ class Service:
         )
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
         self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
+        self.metrics.watch("backlog_seconds", "Seconds until all admitted is done", lambda: self.admission.backlog_s)
+        depths = {str(one): partial(self._batcher.depth, one) for one in Priority}
+        self.metrics.watch_each("queue_depth", "Samples that wait for a batch", "priority", depths)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
         self.metrics.watch("batch_age_seconds", "How long the oldest batch has run", lambda: self._batcher.running_s)
         self.metrics.watch("ready", "1 while /readyz is 200, else 0", lambda: not self.unready())
@@ -173,7 +181,12 @@ def _regions(settings: Settings) -> Regions | None:
 
 
 def _queue_limit(settings: Settings) -> Load:
-    return Load(settings.queue_results, int(settings.queue_megapixels * MEGA), settings.queue_bytes)
+    return Load(
+        settings.queue_results,
+        int(settings.queue_megapixels * MEGA),
+        settings.queue_bytes,
+        int(settings.queue_seconds * MICRO),
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -184,7 +197,12 @@ def _limits(settings: Settings) -> Limits:
             ClipLimits(settings.max_clip_frames, settings.clip_timeout_s),
             TargetLimits(settings.max_target_rows, image),
         ),
-        BatchLimits(settings.batch_images, int(settings.batch_megapixels * MEGA), settings.max_wait_ms / 1000),
+        BatchLimits(
+            settings.batch_images,
+            int(settings.batch_megapixels * MEGA),
+            settings.max_wait_ms / 1000,
+            settings.bulk_patience_s,
+        ),
         settings.max_output_bytes,
         settings.max_output_side,
     )

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
     queue_bytes: Count = 2048 * MIB
     """Most bytes of request bodies and of results held at a time; more are refused with 429."""
 
+    queue_seconds: Seconds = 2.0
+    """Most seconds of this machine's work admitted and not yet done, as it is learned; more is refused with 429."""
+    bulk_patience_s: Seconds = 10.0
+    """How long bulk work gives way to interactive work, in seconds; then it takes its turn."""
+
     batch_images: Count = 64
     """Most samples in one batch."""
     batch_megapixels: Annotated[float, Field(gt=0)] = 64.0

@@ -36,6 +36,10 @@ class RawImage:
 
     pixels: npt.NDArray[np.uint8]
 
+    def __len__(self) -> int:
+        """Bytes, as of an image that came encoded."""
+        return self.pixels.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -54,6 +58,12 @@ class SampleUpload:
     frames: tuple[bytes, ...] = ()
     targets: Mapping[str, Target] = field(default_factory=dict)
     record: bytes | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Of all parts but the record, as they came."""
+        pixels = (self.image or b"", self.clip or b"", *self.frames)
+        return sum(map(len, pixels)) + sum(len(target.data) for target in self.targets.values())
 
 
 Upload = bytes | RawImage | SampleUpload | ServiceError

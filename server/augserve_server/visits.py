@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from starlette.requests import Request
 
-from augserve_server.admission import Ticket
+from augserve_server.admission import Priority, Ticket
 from augserve_server.service import Service
 from augserve_server.timings import Timings
 from augserve_server.watched import watched
@@ -42,12 +42,29 @@ class Visit:
         self.id = _request_id(carrier.get("x-request-id", ""))
         self.peer = peer
         """The address that it comes from."""
-        self.client = self.peer
-        """Who asks: the peer's address, or the name of its token."""
+        self.client = peer
         self.pipeline = self.error = ""
         self.results = self.failed = self.status = self.received = self.sent = 0
         self.trace_id = ""
         self.write_began: float | None = None
+
+    @property
+    def client(self) -> str:
+        """Who asks, and shares with others: the peer's address, or the name of its token."""
+        return self.ticket.client
+
+    @client.setter
+    def client(self, name: str) -> None:
+        self.ticket.client = name
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent it is."""
+        return self.ticket.priority
+
+    @priority.setter
+    def priority(self, priority: Priority) -> None:
+        self.ticket.priority = priority
 
     @property
     def seconds(self) -> float:

@@ -3,86 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 import torch
-from torch import Tensor
 
-from augserve_pipelines import Pipeline
-from augserve_pipelines.transforms import Identity
-from augserve_server.batcher import LEAST_OVERLAP, Batcher, BatchLimits, Outcome, Ran
-from augserve_server.errors import ImageUnsuitable, ServiceError
-from augserve_server.metrics import Metrics
-from augserve_server.work import OverImages, Work
-
-A = OverImages(Pipeline([Identity()], name="a"))
-B = OverImages(Pipeline([Identity()], name="b"))
-
-
-class Device:
-    """Stands for the device: a batch ends when the test says so. The result of a sample is its image."""
-
-    def __init__(self) -> None:
-        self.batches: list[tuple[str, list[int]]] = []
-        self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
-        self.refused: set[int] = set()
-        self.end_nears: Callable[[], None] = int
-
-    async def run(
-        self, work: Work, images: Sequence[Tensor], seeds: Sequence[int], nearly_done: Callable[[], None]
-    ) -> list[Tensor | ServiceError]:
-        self.batches.append((work.name, list(seeds)))
-        self.end_nears = nearly_done
-        done = asyncio.Event()
-        self.waiting.put_nowait(done)
-        await done.wait()
-        return [
-            ImageUnsuitable("no") if seed in self.refused else image for image, seed in zip(images, seeds, strict=True)
-        ]
-
-    async def finish(self) -> None:
-        """End the batch that runs now, or the next one to begin."""
-        (await self.waiting.get()).set()
-
-
-class Scene:
-    """A batcher over such a device."""
-
-    def __init__(self, limits: BatchLimits) -> None:
-        self.device = Device()
-        self.metrics = Metrics()
-        self.batcher = Batcher(self.device, limits, self.metrics)
-
-    def submit(self, *seeds: int, work: Work = A, side: int = 10) -> list[Outcome]:
-        return [self.batcher.submit(work, torch.full((3, side, side), seed % 256), seed) for seed in seeds]
-
-    async def results(self, outcomes: Sequence[Outcome]) -> list[Ran]:
-        ran = await asyncio.gather(*outcomes)
-        assert all(isinstance(one, Ran) for one in ran)
-        return [one for one in ran if isinstance(one, Ran)]
-
-
-@asynccontextmanager
-async def scene(images: int = 4, pixels: int = 10_000, max_wait_s: float = 0.0) -> AsyncIterator[Scene]:
-    made = Scene(BatchLimits(images, pixels, max_wait_s))
-    task = asyncio.create_task(made.batcher.run())
-    try:
-        yield made
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
-    """A test that is a coroutine."""
-
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), 10))
-
-    run.__name__ = test.__name__
-    return run
+from augserve_server.batcher import LEAST_OVERLAP, Ran
+from augserve_server.errors import ImageUnsuitable
+from batching import B, in_loop, scene
 
 
 @in_loop
@@ -206,7 +133,7 @@ async def test_what_is_withdrawn_while_it_waits_is_never_computed() -> None:
         first = s.submit(1)
         done = await s.device.waiting.get()
         unwanted, wanted = s.submit(2, 3), s.submit(4)
-        s.batcher.withdraw(A, unwanted)
+        s.batcher.withdraw(unwanted)
         done.set()
         await s.device.finish()
         await s.results(first + wanted)
@@ -218,8 +145,8 @@ async def test_what_is_withdrawn_while_it_waits_is_never_computed() -> None:
 @in_loop
 async def test_a_queue_that_is_withdrawn_whole_leaves_the_device_alone() -> None:
     async with scene(images=2, max_wait_s=60) as s:
-        s.batcher.withdraw(A, s.submit(1))
-        s.batcher.withdraw(B, s.submit(2))  # another's, and of a pipeline that has no queue
+        s.batcher.withdraw(s.submit(1))
+        s.batcher.withdraw(s.submit(2))  # another's, and of a pipeline that has no queue
         outcomes = s.submit(3, 4, work=B)
         await s.device.finish()
         await s.results(outcomes)
@@ -231,7 +158,7 @@ async def test_what_is_computed_for_nobody_is_counted() -> None:
     async with scene(pixels=10**7) as s:
         outcomes = s.submit(1, 2, side=1000)
         done = await s.device.waiting.get()
-        s.batcher.withdraw(A, outcomes[:1])
+        s.batcher.withdraw(outcomes[:1])
         done.set()
         await s.results(outcomes[1:])
         assert s.metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "run"}) == 1.0

@@ -13,6 +13,8 @@ FINISH_HEADER: Final = "Augserve-Finish"
 INDEX_HEADER: Final = "Augserve-Index"
 REQUEST_ID_HEADER: Final = "Augserve-Request-Id"
 TIMEOUT_MS_HEADER: Final = "Augserve-Timeout-Ms"
+PRIORITY_HEADER: Final = "Augserve-Priority"
+"""``interactive`` or ``bulk``: whether work waits for other work."""
 
 JPEG: Final = "image/jpeg"
 PNG: Final = "image/png"

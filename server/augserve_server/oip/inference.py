@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from augserve.wire import oip
-from augserve_server.admission import Load
+from augserve_server.admission import Load, Priority
 from augserve_server.catalog import Catalog, Served
 from augserve_server.errors import ParameterInvalid, TensorInvalid, VersionNotFound
 from augserve_server.errors.wording import did_you_mean, listed
@@ -30,7 +30,7 @@ from augserve_server.oip.names import (
     STATUS,
     TIMING_KEY,
 )
-from augserve_server.oip.options import OnError, Options, read_options
+from augserve_server.oip.options import INTERACTIVE, OnError, Options, read_options
 from augserve_server.oip.outputs import Outcome, Packing
 from augserve_server.orders import Order, variant_of
 from augserve_server.results import Form
@@ -67,6 +67,8 @@ class Inference:
         served = find(self.service.catalog, request.model_name, request.model_version)
         visit.pipeline = served.name
         options = read_options(request.parameters, settings.max_views)
+        if options.priority:
+            visit.priority = Priority.INTERACTIVE if options.priority == INTERACTIVE else Priority.BULK
         limits = SampleLimits(settings.max_images, settings.max_image_bytes, settings.max_clip_frames)
         inputs = read_inputs(request.inputs, served.pipeline.input.channels, limits)
         request = replace(request, inputs=())  # what was encoded is in the uploads: a body is not kept for it
@@ -95,7 +97,8 @@ class Inference:
             visit.ticket.take(Load(bytes=packing.copied_bytes(outcomes, names)))
             if packing.is_cheap(outcomes, names):
                 return outcomes, packing.pack(outcomes, names)
-            return outcomes, await self.service.encoder.run(lambda: packing.pack(outcomes, names))
+            with self.service.ledger.metered(packing.order.served.name, encoding=True) as meter:
+                return outcomes, await self.service.encoder.run(lambda: packing.pack(outcomes, names), meter)
 
 
 def _output_names(request: oip.InferRequest, inputs: Inputs, options: Options) -> list[str]:

@@ -19,6 +19,8 @@ STANDARD: Final = ("sequence_id", "sequence_start", "sequence_end", "headers", o
 
 MICROSECONDS_LIMIT: Final = 600_000_000
 
+INTERACTIVE: Final = 1
+
 
 class OnError(StrEnum):
     """What becomes of a request with a sample that fails."""
@@ -46,7 +48,7 @@ class Options:
     """What PIXELS are where results differ in shape."""
     timeout_us: int | None = None
     priority: int = 0
-    """0 for the default, 1 for somebody who waits, more for work that can wait."""
+    """0 for the default, :data:`INTERACTIVE` for somebody who waits, more for work that can wait."""
 
 
 def read_options(parameters: oip.Parameters, max_views: int) -> Options:
