@@ -30,6 +30,12 @@ def decoder() -> Iterator[Callable[[bytes], str]]:
 
 
 @contextmanager
+def reader() -> Iterator[Callable[[bytes], str]]:
+    """Reads bodies of the Open Inference Protocol."""
+    yield oip_requests.read_body
+
+
+@contextmanager
 def loader() -> Iterator[Callable[[bytes], str]]:
     """Loads pipeline files, and lets them open no other file, start no process and call nobody."""
     with tempfile.TemporaryDirectory() as folder:
@@ -60,8 +66,9 @@ FORBIDDEN = ("os.system", "os.listdir", "os.exec", "os.fork", "os.remove", "subp
 TARGETS: Mapping[str, Target] = {
     **{name: Target(partial(images.make_image, name), decoder) for name in images.FORMATS},
     "requests": Target(oip_requests.make_request, oip_server.serving),
+    "bodies": Target(oip_requests.make_body, reader),
     "pipelines": Target(pipelines.make_pipeline, loader),
 }
 
-GUIDED = (*images.FORMATS, "pipelines")
+GUIDED = (*images.FORMATS, "bodies", "pipelines")
 """Targets whose cases are bytes, for mutations led by coverage."""
