@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -19,13 +19,14 @@ from augserve_pipelines.transforms.base import Transform, is_batched
 from augserve_pipelines.transforms.containers import RandomChoice, RandomOrder
 from augserve_pipelines.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask
 
-__all__ = ["SIZES", "alternatives", "as_videos", "impossible", "probe", "probe_batches"]
+__all__ = ["SIZES", "TARGETS", "alternatives", "as_videos", "impossible", "probe", "probe_batches", "with_targets"]
 
 SIZES = ((480, 640), (640, 480), (333, 333), (1200, 1601))  # that photographs may have
 FAR_SIZES = ((64, 64), *SIZES, (20_000, 30_000))
 BATCH = 2
 FRAMES = 32
 WRONG_SIZE = "wrong size"
+TARGETS = ("boxes", "masks", "keypoints", "labels")
 
 Size: TypeAlias = tuple[int, int]
 
@@ -55,6 +56,12 @@ def alternatives(
     images = probe(transforms, channels, sizes, seeds)
     rotated = [probe(transforms, channels, sizes, seeds, rotated=True)] if images.samples is not None else []
     return [images, as_videos(images), *rotated]
+
+
+def with_targets(names: Collection[str], channels: int) -> list[Frames]:
+    """Photographs, videos, and photographs with rotated boxes, each with targets of these names alone."""
+    images, rotated = (frames_of([_sample(channels, SIZES[0], rotated, names)]) for rotated in (False, True))
+    return [images, as_videos(images), rotated]
 
 
 def as_videos(frames: Frames) -> Frames:
@@ -137,17 +144,16 @@ def _after(transform: Transform, frames: Frames) -> Frames:
     return after(transform.draw(Lanes(range(len(frames)), probing=True), frames), frames)
 
 
-def _sample(channels: int, size: Size, rotated: bool) -> Sample:
+def _sample(channels: int, size: Size, rotated: bool, targets: Collection[str] = TARGETS) -> Sample:
     height, width = size
     box = [0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height]
     if rotated:
         box = [0.5 * width, 0.5 * height, 0.5 * width, 0.5 * height, 0.0]
-    return Sample.of(
-        {
-            "image": Image(torch.empty(1, dtype=torch.uint8).expand(channels, height, width)),
-            "boxes": BoundingBoxes(torch.tensor([box]), format="CXCYWHR" if rotated else "XYXY", canvas_size=size),
-            "masks": Mask(torch.empty(1, dtype=torch.uint8).expand(1, height, width)),
-            "keypoints": KeyPoints(torch.tensor([[width / 2, height / 2]]), canvas_size=size),
-            "labels": torch.zeros(1, dtype=torch.int64),
-        }
-    )
+    parts = {
+        "image": Image(torch.empty(1, dtype=torch.uint8).expand(channels, height, width)),
+        "boxes": BoundingBoxes(torch.tensor([box]), format="CXCYWHR" if rotated else "XYXY", canvas_size=size),
+        "masks": Mask(torch.empty(1, dtype=torch.uint8).expand(1, height, width)),
+        "keypoints": KeyPoints(torch.tensor([[width / 2, height / 2]]), canvas_size=size),
+        "labels": torch.zeros(1, dtype=torch.int64),
+    }
+    return Sample.of({name: part for name, part in parts.items() if name in ("image", *targets)})

@@ -17,7 +17,16 @@ import torch
 from watchfiles import awatch
 
 from augserve.wire import Finish
-from augserve_pipelines import Finishing, InvalidInput, InvalidPipeline, NoFinish, OutputSignature, Pipeline, Problem
+from augserve_pipelines import (
+    Finishing,
+    InvalidInput,
+    InvalidPipeline,
+    NoFinish,
+    OutputSignature,
+    Pipeline,
+    Problem,
+)
+from augserve_pipelines.acceptance import Accepted, accepted
 from augserve_server.errors import NoPipelines, PipelineNotFound, PipelineUnfit
 from augserve_server.negotiation import TENSOR_TYPES, media_types
 from augserve_server.work import OverImages, OverSamples
@@ -47,6 +56,7 @@ class Served:
     _over_samples: Mapping[bool, OverSamples] = field(init=False, repr=False)
     _casts: dict[str, Served] = field(init=False, repr=False, default_factory=dict)
     _in_bytes: list[Served | str] = field(init=False, repr=False, default_factory=list)
+    _accepted: list[Accepted] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         alone = self.pipeline.per_sample
@@ -77,6 +87,13 @@ class Served:
         if isinstance(found, str):
             raise NoFinish(found)
         return found
+
+    @property
+    def accepted(self) -> Accepted:
+        """What the pipeline runs on; found out once, in a tenth of a second."""
+        if not self._accepted:
+            self._accepted.append(accepted(self.pipeline))
+        return self._accepted[0]
 
     @property
     def media_types(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from augserve.wire import oip
+from augserve.wire import LABELS_PART, oip
 from augserve_server.catalog import Served
 from augserve_server.oip.names import (
     BACKEND,
@@ -92,16 +92,25 @@ def config_document(served: Served, settings: Settings) -> dict[str, Any]:
 
 
 def _inputs(served: Served) -> list[_Described]:
-    channels = served.pipeline.input.channels
-    mixes = served.pipeline.batched
+    accepted, channels = served.accepted, served.pipeline.input.channels
+    needed = accepted.needs | ({LABELS_PART} if served.pipeline.batched else frozenset())
+    images = [_Described(IMAGE, oip.BYTES, (1,)), _Described(IMAGE_RAW, "UINT8", (channels, -1, -1))]
+    clips = [_Described(CLIP, oip.BYTES, (1,)), _Described(FRAMES, oip.BYTES, (-1,))]
     return [
-        _Described(IMAGE, oip.BYTES, (1,)),
-        _Described(IMAGE_RAW, "UINT8", (channels, -1, -1)),
-        _Described(CLIP, oip.BYTES, (1,)),
-        _Described(FRAMES, oip.BYTES, (-1,)),
+        *(images if accepted.images else ()),
+        *(clips if accepted.videos else ()),
         _Described(SEED, "INT64", (1,)),
-        *(_Described(name, oip.BYTES, (1,), not (mixes and name == "LABELS")) for name in TARGETS),
+        *(
+            _Described(name, oip.BYTES, (1,), part not in needed)
+            for name, part in TARGETS.items()
+            if _may_be(served, name)
+        ),
     ]
+
+
+def _may_be(served: Served, name: str) -> bool:
+    """Whether a tensor is none of targets that the pipeline refuses."""
+    return name not in TARGETS or TARGETS[name] in served.accepted.targets
 
 
 def _outputs(served: Served) -> list[_Described]:
@@ -110,11 +119,11 @@ def _outputs(served: Served) -> list[_Described]:
     datatype = oip.OF_DTYPE[signature.dtype or "uint8"]
     strings: Sequence[str] = (ERRORS, ENCODED, RECIPE, *TARGETS)
     return [
-        _Described(PIXELS, datatype, sides),
-        _Described(CLIP, datatype, (-1, *sides)),
+        *([_Described(PIXELS, datatype, sides)] if served.accepted.images else ()),
+        *([_Described(CLIP, datatype, (-1, *sides))] if served.accepted.videos else ()),
         _Described(SHAPES, "INT32", (-1,)),
         _Described(STATUS, "INT32", ()),
-        *(_Described(name, oip.BYTES, ()) for name in strings),
+        *(_Described(name, oip.BYTES, ()) for name in strings if _may_be(served, name)),
     ]
 
 

@@ -12,13 +12,16 @@ from augserve.wire import NPY
 from augserve_pipelines import Pipeline
 from augserve_server.catalog import _served
 from augserve_server.errors import ImageCorrupt, OutputTooLarge
+from augserve_server.oip.metadata import config_document
 from augserve_server.oip.options import OnError
 from augserve_server.oip.outputs import Outcome, Packing
 from augserve_server.orders import Order
 from augserve_server.results import Form
+from augserve_server.settings import Settings
 from tritons import write_pipelines
 
 NAMES = ["PIXELS", "SHAPES"]
+SHIPPED = Path(__file__).parents[3] / "configs/pipelines"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,26 @@ def order(tmp_path_factory: pytest.TempPathFactory) -> Order:
     folder: Path = write_pipelines(tmp_path_factory.mktemp("pipelines"))
     served = _served("ragged", Pipeline.load(folder / "ragged.yaml"), 1)
     return Order(served, 1, 1, Form(NPY, 90))
+
+
+def shipped(name: str) -> tuple[dict[str, bool], set[str]]:
+    """The inputs of a pipeline that ships, and whether each may be left out; and its outputs."""
+    served = _served(name, Pipeline.load(SHIPPED / f"{name}.yaml"), 1)
+    config = config_document(served, Settings())
+    return {one["name"]: one["optional"] for one in config["input"]}, {one["name"] for one in config["output"]}
+
+
+def test_a_pipeline_for_videos_takes_no_images() -> None:
+    inputs, outputs = shipped("video")
+    assert {"CLIP", "FRAMES"} <= inputs.keys()
+    assert inputs.keys().isdisjoint({"IMAGE", "IMAGE_RAW"})
+    assert "CLIP" in outputs
+    assert "PIXELS" not in outputs
+
+
+def test_targets_that_a_pipeline_needs_are_not_optional() -> None:
+    inputs, _ = shipped("detection")
+    assert [name for name, optional in inputs.items() if not optional] == ["BOXES", "LABELS"]
 
 
 def packing(order: Order, on_error: OnError = OnError.FILL, limit: int = 1 << 20) -> Packing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -63,12 +64,14 @@ async def server(request: Request) -> Reply:
 
 async def pipeline(request: Request) -> Reply:
     """What a pipeline takes and gives."""
-    return document(metadata_document(pipeline_of(request)))
+    served = pipeline_of(request)
+    return document(await asyncio.to_thread(metadata_document, served))
 
 
 async def config(request: Request) -> Reply:
     """The same as a model configuration."""
-    return document(config_document(pipeline_of(request), service_of(request).settings))
+    served, settings = pipeline_of(request), service_of(request).settings
+    return document(await asyncio.to_thread(config_document, served, settings))
 
 
 async def all_statistics(request: Request) -> Reply:
