@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -72,3 +74,24 @@ TARGETS: Mapping[str, Target] = {
 
 GUIDED = (*images.FORMATS, "bodies", "pipelines")
 """Targets whose cases are bytes, for mutations led by coverage."""
+
+
+@contextmanager
+def failing() -> Iterator[Callable[[str], str]]:
+    """Does what no target may do, to see that it is seen."""
+
+    def fail(how: str) -> str:
+        if how == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while how == "hang":
+            pass
+        return how
+
+    yield fail
+
+
+PROBES: Mapping[str, Target] = {
+    "crash": Target(lambda index: "crash" if index == 7 else "fine", failing),
+    "hang": Target(lambda index: "hang" if index == 7 else "fine", failing),
+}
+"""Targets for the tests of what watches the others."""
