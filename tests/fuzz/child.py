@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from fuzz.targets import TARGETS
+from fuzz.targets import PROBES, TARGETS
 
 LIMIT_S = 2.0
 STUCK_S = 120.0  # by the clock on the wall, for a hundred cases: what waits does not work
@@ -33,7 +33,7 @@ MOST_MEMORY = 2 << 30
 def main(name: str, first: int, count: int, file: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    target = TARGETS[name]
+    target = {**TARGETS, **PROBES}[name]
     faulthandler.enable()
     faulthandler.register(signal.SIGPROF, chain=True)
     with open(file, "r+b") as opened, mmap.mmap(opened.fileno(), 8) as current, target.opened() as run:

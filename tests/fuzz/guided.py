@@ -16,12 +16,12 @@ import atheris
 
 from augserve_pipelines import definition, document
 
-with atheris.instrument_imports(include=["augserve_server"]):
-    from fuzz import images, pipelines
+with atheris.instrument_imports(include=["augserve_server", "augserve.wire"]):
+    from fuzz import images, oip_requests, pipelines
     from fuzz.child import LIMIT_S
     from fuzz.targets import TARGETS
 
-SEEDS = {**images.corpus(), "pipelines": pipelines.corpus()}
+SEEDS = {**images.corpus(), "bodies": [*map(oip_requests.make_body, range(40))], "pipelines": pipelines.corpus()}
 
 
 def instrument(module: ModuleType) -> None:

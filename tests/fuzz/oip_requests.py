@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from augserve.wire import InvalidBody, oip
 from factories import make_file
 from fuzz.mutations import BLIND, mutated
 
@@ -134,6 +135,8 @@ HEADERS: Final = (
     *(("augserve-priority", value) for value in ("bulk", "interactive", "x")),
 )
 HEAD_LENGTH: Final = "inference-header-content-length"
+WITHOUT: Final = 2**32 - 1
+"""In front of a body, for a request that does not have that header."""
 PATHS: Final = (
     *(
         "/v2",
@@ -210,6 +213,23 @@ def make_request(index: int) -> Request:
         length = chance.choice((*wrong, str(len(text) - 1), str(len(text) + 1), None))
     headers = [] if length is None else [(HEAD_LENGTH, length)]
     return _sent(chance, f"/v2/models/{chance.choice(tuple(PIPELINES))}/infer", headers, text + body)
+
+
+def make_body(index: int) -> bytes:
+    """The body of the request of this number, behind four bytes that tell the length of its head."""
+    request = make_request(index)
+    length = dict(request.headers).get(HEAD_LENGTH, "")
+    return (int(length) % WITHOUT if length.isdigit() else WITHOUT).to_bytes(4, "big") + request.body
+
+
+def read_body(data: bytes) -> str:
+    """What became of a body: ``read`` or ``refused``. Raises whatever the server would not expect."""
+    length, body = int.from_bytes(data[:4], "big"), data[4:]
+    try:
+        oip.read_request(body, None if length == WITHOUT else oip.read_head_length(str(length), len(body)), "model")
+    except InvalidBody:
+        return "refused"
+    return "read"
 
 
 def _to_elsewhere(chance: random.Random) -> Request:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +29,12 @@ class Target:
 def decoder() -> Iterator[Callable[[bytes], str]]:
     """Looks at images and decodes them; how, follows from their bytes."""
     yield lambda data: images.decode_image(data, random.Random(data))
+
+
+@contextmanager
+def reader() -> Iterator[Callable[[bytes], str]]:
+    """Reads bodies of the Open Inference Protocol."""
+    yield oip_requests.read_body
 
 
 @contextmanager
@@ -60,8 +68,30 @@ FORBIDDEN = ("os.system", "os.listdir", "os.exec", "os.fork", "os.remove", "subp
 TARGETS: Mapping[str, Target] = {
     **{name: Target(partial(images.make_image, name), decoder) for name in images.FORMATS},
     "requests": Target(oip_requests.make_request, oip_server.serving),
+    "bodies": Target(oip_requests.make_body, reader),
     "pipelines": Target(pipelines.make_pipeline, loader),
 }
 
-GUIDED = (*images.FORMATS, "pipelines")
+GUIDED = (*images.FORMATS, "bodies", "pipelines")
 """Targets whose cases are bytes, for mutations led by coverage."""
+
+
+@contextmanager
+def failing() -> Iterator[Callable[[str], str]]:
+    """Does what no target may do, to see that it is seen."""
+
+    def fail(how: str) -> str:
+        if how == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while how == "hang":
+            pass
+        return how
+
+    yield fail
+
+
+PROBES: Mapping[str, Target] = {
+    "crash": Target(lambda index: "crash" if index == 7 else "fine", failing),
+    "hang": Target(lambda index: "hang" if index == 7 else "fine", failing),
+}
+"""Targets for the tests of what watches the others."""

@@ -70,7 +70,7 @@ EXAMPLES: list[tuple[ServiceError, int, str, str]] = [
     (errors.FormatNotAllowed("a PDF", ["JPEG"]), 415, "format-not-allowed", "the image is a PDF; allowed: JPEG"),
     (errors.RegionNotFound("in"), 404, "region-not-found", "Unable to find shared memory region: 'in'"),
     (errors.SharedMemoryError("in", "is gone"), 400, "region-invalid", "shared memory region 'in' is gone"),
-    (errors.SharedMemoryForbidden(), 403, "forbidden", "over the loopback interface of this machine"),
+    (errors.SharedMemoryForbidden(), 403, "not-local", "over the loopback interface of this machine"),
     (errors.SharedMemoryOff(), 501, "not-supported", "setting shared_memory enables it"),
     (errors.ImageTruncated("JPEG"), 422, "image-truncated", "the JPEG image ends before it is complete"),
     (errors.ImageCorrupt("PNG", "it has no IDAT"), 422, "image-corrupt", "the PNG image is corrupt: it has no IDAT"),

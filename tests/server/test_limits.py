@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from augserve_server.connection_limits import OTHER_FILES, ConnectionLimits, raise_file_limit
-from augserve_server.visits import Pace
+from augserve_server.http_visits import Pace
 from factories import make_file
 from serving import Live, busy_device, run_server, until
 from wires import GET_HEALTH, answer, connect, drip, ended, head, pause

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,6 +215,27 @@ def test_a_region_that_is_unregistered_while_its_request_runs_still_gets_the_res
         asked.get_result()
     until(lambda: len(regions) == 0)
     assert shared_memory.get_contents_as_numpy(region, np.uint8, [216], 900_001).any()
+
+
+def test_a_client_that_goes_lets_go_of_its_regions(
+    live: Live, client: triton.InferenceServerClient, region: Any
+) -> None:
+    images = elements(IMAGE)
+    shared_memory.set_shared_memory_region(region, [images])
+    client.register_system_shared_memory("own", KEY, SIZE)
+    place = {"shared_memory_region": "own", "shared_memory_byte_size": images.size}
+    output = {"name": "PIXELS", "parameters": {**place, "shared_memory_byte_size": 216}}
+    inputs = {"name": "IMAGE", "shape": [1], "datatype": "BYTES", "parameters": place}
+    body = json.dumps({"inputs": [inputs], "outputs": [output]}).encode()
+    head = f"POST /v2/models/small/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with busy_device(live, "small"):
+        with socket.create_connection(live.address) as connection:
+            connection.sendall(head.encode() + body)
+            until(lambda: live.service.admission.load.results > 1)
+            client.unregister_system_shared_memory("own")
+            assert live.service.regions is not None
+            assert len(live.service.regions) == 1
+        until(lambda: len(live.service.regions or ()) == 0)
 
 
 def test_a_region_is_read_once_and_can_be_changed_while_its_request_waits(

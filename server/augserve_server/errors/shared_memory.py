@@ -33,8 +33,8 @@ class SharedMemoryForbidden(ServiceError):
     """The client is not on this machine."""
 
     status = 403
-    slug = "forbidden"
-    title = "Forbidden"
+    slug = "not-local"
+    title = "Not on this machine"
 
     def __init__(self) -> None:
         super().__init__("shared memory is for clients that connect over the loopback interface of this machine")

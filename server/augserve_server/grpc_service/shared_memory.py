@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from augserve_server.errors import RegionNotFound, SharedMemoryOff
-from augserve_server.oip.shared_tensors import usable
+from augserve_server.oip import regions
 from augserve_server.service import Service
 from augserve_server.visits import Visit
 
@@ -35,20 +35,17 @@ class SharedMemory:
 
     async def status(self, request: Any, visit: Visit) -> Document:
         """The regions that the client has registered, or one of them."""
-        if self.service.regions is None:
-            return await self.cuda_status(request, visit)
-        found = self.service.regions.status(visit.client, request.name or None)
+        found = regions.status(self.service, visit, request.name or None)
         return {"regions": {region.name: asdict(region) for region in found}}
 
     async def register(self, request: Any, visit: Visit) -> Document:
         """Give a name to a part of an object that the client has made."""
-        regions = usable(self.service.regions, visit)
-        regions.register(request.name, request.key, request.offset, request.byte_size, visit.client)
+        regions.register(self.service, visit, request.name, request.key, request.offset, request.byte_size)
         return {}
 
     async def unregister(self, request: Any, visit: Visit) -> Document:
         """Forget a region, or all that the client has registered."""
-        usable(self.service.regions, visit).unregister(visit.client, request.name or None)
+        regions.unregister(self.service, visit, request.name or None)
         return {}
 
     async def cuda_status(self, request: Any, visit: Visit) -> Document:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from augserve_server.errors import ParameterInvalid, RegionNotFound, SharedMemoryOff
+from augserve_server.oip import regions
 from augserve_server.oip.shared_tensors import usable
 from augserve_server.replies import Reply
 from augserve_server.routes.oip.bodies import read_body, read_object
@@ -18,32 +19,28 @@ from augserve_server.visits import visit_of
 
 async def status(request: Request) -> Reply:
     """The regions that the client has registered, or one of them."""
-    regions, visit = service_of(request).regions, visit_of(request)
-    if regions is None:
-        return await cuda_status(request)
-    found = regions.status(visit.client, request.path_params.get("region"))
+    found = regions.status(service_of(request), visit_of(request), request.path_params.get("region"))
     return document([asdict(region) for region in found])
 
 
 async def register(request: Request) -> Reply:
     """Give a name to a part of an object that the client has made."""
-    visit = visit_of(request)
-    regions = usable(service_of(request).regions, visit)
-    given = await read_object(request, service_of(request), visit)
+    service, visit = service_of(request), visit_of(request)
+    usable(service.regions, visit)
+    given = await read_object(request, service, visit)
     key = given.get("key")
     if not isinstance(key, str):
         raise ParameterInvalid("key", key, "a string: the key of a shared memory object")
     sizes = (_size(given, "offset", 0), _size(given, "byte_size", None))
-    regions.register(request.path_params["region"], key, *sizes, visit.client)
+    regions.register(service, visit, request.path_params["region"], key, *sizes)
     return nothing()
 
 
 async def unregister(request: Request) -> Reply:
     """Forget a region, or all that the client has registered."""
-    visit = visit_of(request)
-    regions = usable(service_of(request).regions, visit)
-    await read_body(request, service_of(request), visit)
-    regions.unregister(visit.client, request.path_params.get("region"))
+    service, visit = service_of(request), visit_of(request)
+    await read_body(request, service, visit)
+    regions.unregister(service, visit, request.path_params.get("region"))
     return nothing()
 
 
