@@ -152,6 +152,13 @@ def pool() -> tuple[ThreadPoolExecutor, int]:
     return threads, count
 
 
+def end_threads() -> None:
+    """End the process's threads for chunks, so that it may fork; they are there again as soon as they are needed."""
+    if pool.cache_info().currsize:
+        pool()[0].shutdown(wait=True)
+        pool.cache_clear()
+
+
 def single_threaded() -> None:
     """Let torch use one thread when called from this one, whatever the process has set."""
     torch.get_num_threads()  # a thread takes on the process's setting when torch first asks, so have that behind us

@@ -68,17 +68,29 @@ def serve(
         str | None, typer.Option(metavar="auto|cpu|cuda:N", help="Where to run.", show_default="auto")
     ] = None,
     pipelines: Folder = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes to serve in, kept by one more.", show_default="one, kept by none"),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file of settings; AUGSERVE_* variables are stronger.")
     ] = None,
 ) -> None:
     """Serve pipelines over HTTP until told to stop."""
-    from augserve_server.app import serve as run_server
     from augserve_server.errors import StartError
     from augserve_server.settings import load_settings
 
+    flags = {"host": host, "port": port, "device": device, "pipelines": pipelines, "workers": workers}
     with usage_errors(OSError, StartError):
-        run_server(load_settings(config, host=host, port=port, device=device, pipelines=pipelines))
+        settings = load_settings(config, **flags)
+        if settings.workers is None:
+            from augserve_server.app import serve as run_server
+
+            run_server(settings)
+        else:
+            from augserve_server.workers.supervisor import supervise
+
+            raise typer.Exit(supervise(settings, lambda: load_settings(config, **flags)))
 
 
 @app.command()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from augserve_server.workers.totals import Across, Family
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
@@ -20,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._across: dict[str, Across] = {}
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
         self._results = self._counter("results", "Results computed and sent", "pipeline")
@@ -32,8 +37,9 @@ class Metrics:
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
 
-    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
-        """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read."""
+    def watch(self, name: str, about: str, value: Callable[[], float], across: Across = Across.SUM) -> None:
+        """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read; ``across`` several workers it is that."""
+        self._across[f"augserve_{name}"] = across
         Gauge(f"augserve_{name}", about, registry=self.registry).set_function(value)
 
     def request(self, pipeline: str, status: int, seconds: float) -> None:
@@ -75,8 +81,40 @@ class Metrics:
         """The exposition that /metrics answers."""
         return generate_latest(self.registry)
 
+    def families(self) -> list[Family]:
+        """Every metric as values, to be summed with those of other workers."""
+        return [self._family(metric) for metric in self.registry.collect()]
+
+    def _family(self, metric: Metric) -> Family:
+        samples = {
+            (sample.name, tuple(sample.labels.items())): sample.value
+            for sample in metric.samples
+            if not sample.name.endswith("_created")  # when each process began to count is nothing to sum
+        }
+        across = self._across.get(metric.name, Across.SUM)
+        return Family(metric.name, metric.type, metric.documentation, samples, across)
+
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"augserve_{name}", about, labels, registry=self.registry)
 
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"augserve_{name}", about, labels, buckets=buckets, registry=self.registry)
+
+
+def exposition(families: Iterable[Family]) -> bytes:
+    """What /metrics answers, of metrics that were summed."""
+    registry = CollectorRegistry()
+    registry.register(_Summed(families))
+    return generate_latest(registry)
+
+
+class _Summed(Collector):
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.about, family.type)
+            for (name, labels), value in family.samples.items():
+                metric.add_sample(name, dict(labels), value)
+            yield metric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -18,10 +18,11 @@ from augserve_server.engine import Engine, Limits
 from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
-from augserve_server.metrics import MEGA, Metrics
+from augserve_server.metrics import MEGA, Metrics, exposition
 from augserve_server.results import Encoder
 from augserve_server.settings import MIB, Settings, pipelines_folder
 from augserve_server.targets import TargetLimits
+from augserve_server.workers.totals import Across, Family
 
 HIGH_WATER: Final = 0.9
 """Above this share of any queue's limit, the service is not ready for more."""
@@ -47,6 +48,8 @@ class Service:
         self._batcher = Batcher(self.executor, limits.batch, self.metrics)
         self.engine = Engine(self._decoder, self._batcher, self.executor, self._encoder, limits)
         self.draining = False
+        self.sum_metrics: Callable[[], Awaitable[Sequence[Family]]] | None = None
+        """How to have the metrics of all workers, where this process is one of several."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -92,6 +95,12 @@ class Service:
         self._batcher.drain()
         await self._idle.wait()
 
+    async def exposition(self) -> bytes:
+        """What /metrics answers, for all workers."""
+        if self.sum_metrics is None:
+            return await asyncio.to_thread(self.metrics.text)
+        return exposition(await self.sum_metrics())
+
     def broken(self) -> list[str]:
         """Why the process should be restarted; empty while it is alive."""
         batcher = self._tasks.get("batcher")
@@ -119,10 +128,14 @@ class Service:
             "queue_megapixels", "Megapixels admitted, not computed", lambda: self.admission.load.pixels / MEGA
         )
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
-        self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
+        self.metrics.watch(
+            "queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share, Across.MAX
+        )
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
-        self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
-        self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
+        self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)), Across.MAX)
+        self.metrics.watch(
+            "pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems), Across.MAX
+        )
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -15,6 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from augserve_server.connections import GRACE_S, Connections
+from augserve_server.listening import listen, url_of
 from augserve_server.service import Service
 from augserve_server.settings import Settings
 
@@ -26,7 +28,8 @@ class Server(uvicorn.Server):
     """uvicorn, which drains before it stops: the first SIGTERM or SIGINT asks it to, the second insists."""
 
     def __init__(self, app: FastAPI, settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
-        super().__init__(_config(app, settings))
+        self.connections = Connections()
+        super().__init__(_config(app, settings, self.connections))
         self._service: Service = app.state.service
         self._settings = settings
         self._on_start = on_start
@@ -71,29 +74,11 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket on the address of the settings. Raises OSError where it cannot be had."""
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.create_server(address, family=family, backlog=settings.max_connections)
-    # Accepted connections inherit it: one whose client takes no byte for so long is cut by the kernel.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.write_timeout_s * 1000))
-    listener.setblocking(False)
-    return listener
-
-
-def url_of(listener: socket.socket) -> str:
-    """Where a listening socket is reached: ``http://127.0.0.1:8000``."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI, settings: Settings, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=_protocol(settings),
+        http=_protocol(settings, connections),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -106,8 +91,9 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _protocol(settings: Settings) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size, and on connections."""
+def _protocol(settings: Settings, connections: Connections) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size, and on connections; an end
+    of connections that loses nothing."""
 
     class Protocol(HttpToolsProtocol):
         _in_head = True
@@ -117,6 +103,7 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
+            connections.add(self)
             if len(self.connections) > settings.max_connections:
                 transport.abort()
             self._await_head()
@@ -135,14 +122,39 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
             self._head_bytes = 0
             self._forget_timer()
             super().on_headers_complete()
+            if connections.ends_with_answer():
+                self.cycle.keep_alive = False
 
         def on_message_complete(self) -> None:
             self._in_head = self._ended_here = True
             super().on_message_complete()
 
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if connections.leaving:
+                self._part()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget_timer()
+            connections.discard(self)
             super().connection_lost(exc)
+
+        def leave(self) -> None:
+            if self._is_idle():
+                self._part()
+            elif self.cycle is not None and not self.cycle.response_started:
+                self.cycle.keep_alive = False
+
+        def _part(self) -> None:
+            if not self.transport.is_closing():
+                self.loop.call_later(GRACE_S, self._hang_up)
+
+        def _hang_up(self) -> None:
+            if self._is_idle():
+                self.transport.close()
+
+        def _is_idle(self) -> bool:
+            return not self._head_bytes and (self.cycle is None or self.cycle.response_complete)
 
         def _await_head(self) -> None:
             if self._head_timer is None:
