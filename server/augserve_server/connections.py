@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 GRACE_S: Final = 1.0
-"""A client that was promised its connection may be sending on it just now: so long an idle one is kept when it is to end."""
+"""An idle connection that is to end is kept for so long: its client may be sending on it just now."""
 
 
 class Connection(Protocol):

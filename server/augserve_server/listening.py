@@ -10,10 +10,9 @@ from typing import Final
 
 from augserve_server.settings import Settings
 
-# A classic BPF program: load byte 13 of the TCP header, its flags; drop the packet where SYN is set, else take it whole.
+# A classic BPF program: load byte 13 of the TCP header, its flags; drop a packet with SYN set, take others whole.
 _NO_SYN: Final = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 _SO_ATTACH_FILTER: Final = 26
-_TCP_INFO_UNACKED: Final = struct.Struct("24xI")
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -43,9 +42,3 @@ def refuse_newcomers(listener: socket.socket) -> None:
     program = create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _NO_SYN))
     with suppress(OSError):
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN), addressof(program)))
-
-
-def waiting_connections(listener: socket.socket) -> int:
-    """Connections that nobody has accepted yet."""
-    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED.size)
-    return int(_TCP_INFO_UNACKED.unpack(info)[0])

@@ -38,7 +38,7 @@ class Metrics:
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
 
     def watch(self, name: str, about: str, value: Callable[[], float], across: Across = Across.SUM) -> None:
-        """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read; ``across`` several workers it is that."""
+        """A gauge ``augserve_<name>`` that asks ``value`` when it is read; ``across`` says what it is over workers."""
         self._across[f"augserve_{name}"] = across
         Gauge(f"augserve_{name}", about, registry=self.registry).set_function(value)
 

@@ -51,7 +51,7 @@ class Template:
         """Load everything in a new process. Raises StartError where that fails."""
         ours, theirs = socket.socketpair()
         handed = (theirs.fileno(), listener.fileno(), shares.file)
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's way to watch a child would take the workers' ends too
             [sys.executable, "-m", "augserve_server.workers.template", *map(str, handed), str(shares.places)],
             stdin=subprocess.PIPE,
             pass_fds=handed,
@@ -193,7 +193,8 @@ class Worker:
         self._line.close()
         self.kill()  # it is gone, or does not listen
         with suppress(ChildProcessError):
-            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            status = os.waitpid(self.pid, 0)[1]  # noqa: ASYNC222 - it has been killed: this is quick
+            self.status = os.waitstatus_to_exitcode(status)
         self._shares.clear(self.place)
         self._answer_counts()
         self.ended.set()

@@ -70,7 +70,7 @@ class Worker(Server):
             task.cancel()
 
     async def _drain(self) -> None:
-        """Answer every request that comes on a connection which is open, the last of each with the news that it ends."""
+        """Answer every request that comes on an open connection, the last on each with the news that it ends."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
                 self._go.set()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 FREE: Final = -1
+UNEVEN: Final = 0.1
+"""Beyond this share of an even number of connections, some are sent to other workers."""
 _BYTES: Final = 4
 
 
@@ -84,5 +86,6 @@ class Share:
         return beyond if beyond > max(1.0, UNEVEN * even) else 0
 
 
-UNEVEN: Final = 0.1
-"""Beyond this share of an even number of connections, some are sent to other workers."""
+def cores_of_each(workers: int) -> int:
+    """Cores that one of so many workers counts on."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -21,7 +20,7 @@ from augserve_server.logs import configure_logging
 from augserve_server.settings import Settings
 from augserve_server.workers.deaths import Deaths
 from augserve_server.workers.launching import Template, Worker, WorkerLost, adopt_orphans
-from augserve_server.workers.shares import Shares
+from augserve_server.workers.shares import Shares, cores_of_each
 from augserve_server.workers.totals import Family, Samples, lasting, to_json, total
 
 SETTLE_S: Final = 0.1
@@ -326,10 +325,8 @@ async def _first(*events: asyncio.Event) -> None:
 
 def shared(settings: Settings, workers: int) -> Settings:
     """The settings of one of so many workers: limits of the whole service are divided among them."""
-    cores = len(os.sched_getaffinity(0))
+    cores = cores_of_each(workers)
     parts = {name: max(1, ceil(getattr(settings, name) / workers)) for name in DIVIDED}
-    threads = {
-        name: getattr(settings, name) or max(1, cores // workers) for name in ("decode_threads", "encode_threads")
-    }
+    threads = {name: getattr(settings, name) or cores for name in ("decode_threads", "encode_threads")}
     megapixels = settings.queue_megapixels / workers
     return settings.model_copy(update={**parts, **threads, "queue_megapixels": megapixels})

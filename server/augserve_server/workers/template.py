@@ -1,7 +1,7 @@
-"""A process that has loaded everything and serves nothing: workers are forked from it, in milliseconds instead of seconds.
+"""A process that has loaded everything and serves nothing: workers are forked from it, in milliseconds, not seconds.
 
 Run by the supervisor, as ``python -m augserve_server.workers.template CONTROL LISTENER SHARES PLACES`` with descriptors
-of its end of a socket pair, of the listening socket and of the shared memory, and the pickled settings on standard input.
+of its end of a socket pair, of the listening socket and of the shared memory, and pickled settings on standard input.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from fastapi import FastAPI
 
-from augserve_pipelines.executor import end_threads
+from augserve_pipelines.executor import end_threads, use_cores
 from augserve_server.app import create_app, greeting, warn_of_exposure
 from augserve_server.errors import StartError
 from augserve_server.executor import choose_device
@@ -27,7 +27,7 @@ from augserve_server.service import Service
 from augserve_server.settings import Settings
 from augserve_server.workers.messages import Kind, encode
 from augserve_server.workers.process import Worker
-from augserve_server.workers.shares import Share, Shares
+from augserve_server.workers.shares import Share, Shares, cores_of_each
 from augserve_server.workers.totals import to_json
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Template:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # On 2 cores, 2 workers took 4 to 12 % less processor time for an image so than with threads for 2 cores each.
+        use_cores(cores_of_each(settings.workers or 1))
         self._app = create_app(settings) if _device(settings) == "cpu" else None
         if self._app is not None:
             _tidy()
@@ -53,7 +55,7 @@ class Template:
             _tidy()
 
     def about(self, url: str) -> dict[str, object]:
-        """What the supervisor is told: what to greet with, what was counted, and whether a fork is all that it takes."""
+        """What the supervisor is told: a greeting, what was counted, and whether a fork is all that it takes."""
         if self._app is None:
             return {"greeting": f"augserve on {self._settings.device}: {url}", "metrics": [], "quick": False}
         families = to_json(one for one in self._service.metrics.families() if one.lasts)
@@ -108,7 +110,7 @@ def _tidy() -> None:
 
 def _device(settings: Settings) -> str:
     """The type of the device. Counting CUDA devices by NVML, as the supervisor has torch do, starts no CUDA here."""
-    if settings.device == "auto" and not torch.backends.cuda.is_built():
+    if settings.device == "auto" and torch.version.cuda is None:
         return "cpu"
     try:
         return choose_device(settings.device).type
