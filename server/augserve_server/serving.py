@@ -107,6 +107,8 @@ def _protocol(settings: Settings, connections: Connections) -> type[asyncio.Prot
             if len(self.connections) > settings.max_connections:
                 transport.abort()
             self._await_head()
+            if connections.leaving:
+                self._part()
 
         def data_received(self, data: bytes) -> None:
             self._ended_here = False
