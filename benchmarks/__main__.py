@@ -15,7 +15,7 @@ from benchmarks.measure import call
 from benchmarks.results import Results, Section, show
 
 CPU = ("engine", "decoding", "server", "arrivals", "mixed")
-PARTS = (*CPU, "memory", "gpu")
+PARTS = (*CPU, "memory", "gpu", "faults", "slow_clients")
 """What there is: modules of this package, each with ``run``."""
 
 
