@@ -73,9 +73,7 @@ def run(rounds: int, seconds: float) -> list[Section]:
     return [
         Section.of("server", ABOUT, measured.rows(task)),
         Section.of("server, how busy", BUSY_ABOUT, watched.rows(task) + watched_several.rows(task)),
-        Section.of(
-            "server targets", "Medians over the rounds of the same run.", targets(task, measured, f"{WORKERS} {cores}")
-        ),
+        Section.of("server targets", "Medians over the rounds of the same run.", met),
     ]
 
 

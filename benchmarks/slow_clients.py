@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import resource
+import socket
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -26,6 +26,7 @@ from benchmarks.usage import resident_mib
 
 IN_FLIGHT = 8
 WITHIN = 0.1
+SLICES = 50
 HEAD = (
     b"POST /v1/augment/%b HTTP/1.1\r\nHost: augserve\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\nX-Slow: "
 )
@@ -90,7 +91,7 @@ def slow_connections(server: Running, count: int) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     address = httpx.URL(server.url)
-    process = context.Process(target=_be_slow, args=(address.host, address.port or 80, count, theirs))
+    process = context.Process(target=_be_slow, args=((address.host, address.port or 80), count, theirs))
     process.start()
     try:
         assert ours.recv() == "open"
@@ -101,36 +102,40 @@ def slow_connections(server: Running, count: int) -> Iterator[None]:
         process.join()
 
 
-def _be_slow(host: str, port: int, count: int, parent: Connection) -> None:
+def _be_slow(address: tuple[str, int], count: int, parent: Connection) -> None:
+    """A byte a second on each connection; those that the server ended are made again."""
     allow_files(count)
-    asyncio.run(_all_slow(host, port, count, parent))
-
-
-async def _all_slow(host: str, port: int, count: int, parent: Connection) -> None:
-    opened = asyncio.Semaphore(0)
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            group.create_task(_one_slow(host, port, number, opened))
-        for _ in range(count):
-            await opened.acquire()
-        parent.send("open")
-
-
-async def _one_slow(host: str, port: int, number: int, opened: asyncio.Semaphore) -> None:
-    """Half a header or half a body, then a byte a second; again when the server has had enough."""
-    head = HEAD % PIPELINE.encode() + (b"\r\n\r\n" if number % 2 else b"")
-    due = time.monotonic() + number % 100 / 100  # not all in one moment
+    lines = [_slow_line(address, number) for number in range(count)]
+    parent.send("open")
+    due = time.monotonic()
     while True:
-        with suppress(ConnectionError):
-            reader, writer = await asyncio.open_connection(host, port)
-            writer.write(head)
-            opened.release()
-            while not (reader.at_eof() or writer.is_closing()):
-                due = max(due + 1, time.monotonic() + 0.5)
-                await asyncio.sleep(due - time.monotonic())
-                writer.write(b"x")
-                await writer.drain()
-            writer.close()
+        for start in range(SLICES):  # not all in one moment
+            due += 1 / SLICES
+            time.sleep(max(0.0, due - time.monotonic()))
+            for number in range(start, count, SLICES):
+                if not _still_open(lines[number]):
+                    lines[number].close()
+                    lines[number] = _slow_line(address, number)
+
+
+def _slow_line(address: tuple[str, int], number: int) -> socket.socket:
+    """A connection that is half way in a header or, every other one, in a body."""
+    line = socket.create_connection(address)
+    line.sendall(HEAD % PIPELINE.encode() + (b"\r\n\r\n" if number % 2 else b""))
+    line.setblocking(False)
+    return line
+
+
+def _still_open(line: socket.socket) -> bool:
+    """Send one more byte, unless the other end has had enough."""
+    try:
+        line.send(b"x")
+        line.recv(65536)  # an answer is a refusal, and nothing the end
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def allow_files(count: int) -> None:
