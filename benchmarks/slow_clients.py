@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import select
 import socket
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -105,17 +106,25 @@ def slow_connections(server: Running, count: int) -> Iterator[None]:
 def _be_slow(address: tuple[str, int], count: int, parent: Connection) -> None:
     """A byte a second on each connection; those that the server ended are made again."""
     allow_files(count)
-    lines = [_slow_line(address, number) for number in range(count)]
+    lines, ended = [_slow_line(address, number) for number in range(count)], select.epoll()
+    numbers = {line.fileno(): number for number, line in enumerate(lines)}
+    for line in lines:
+        ended.register(line, select.EPOLLIN)
     parent.send("open")
     due = time.monotonic()
     while True:
         for start in range(SLICES):  # not all in one moment
             due += 1 / SLICES
             time.sleep(max(0.0, due - time.monotonic()))
-            for number in range(start, count, SLICES):
-                if not _still_open(lines[number]):
-                    lines[number].close()
-                    lines[number] = _slow_line(address, number)
+            for file, _ in ended.poll(0):  # an answer is a refusal, and nothing the end
+                number = numbers.pop(file)
+                lines[number].close()
+                lines[number] = _slow_line(address, number)
+                numbers[lines[number].fileno()] = number
+                ended.register(lines[number], select.EPOLLIN)
+            for line in lines[start::SLICES]:
+                with suppress(OSError):
+                    line.send(b"x")
 
 
 def _slow_line(address: tuple[str, int], number: int) -> socket.socket:
@@ -124,18 +133,6 @@ def _slow_line(address: tuple[str, int], number: int) -> socket.socket:
     line.sendall(HEAD % PIPELINE.encode() + (b"\r\n\r\n" if number % 2 else b""))
     line.setblocking(False)
     return line
-
-
-def _still_open(line: socket.socket) -> bool:
-    """Send one more byte, unless the other end has had enough."""
-    try:
-        line.send(b"x")
-        line.recv(65536)  # an answer is a refusal, and nothing the end
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def allow_files(count: int) -> None:
