@@ -137,7 +137,7 @@ class Asker:
 
 
 @contextmanager
-def asking(url: str, count: int = 6) -> Iterator[list[Asker]]:
+def asking(url: str, count: int = 3) -> Iterator[list[Asker]]:
     askers, enough = [Asker(url) for _ in range(count)], Event()
     with ThreadPoolExecutor(count) as threads:
         for asker in askers:
@@ -218,7 +218,7 @@ def test_a_rolling_restart_loses_nothing_without_retries(server: Supervised) -> 
     old = server.workers()[-2:]
     with asking(server.url) as askers:
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: "all workers are replaced" in server.log.read_text(), START_S)
+        until(lambda: "all workers are replaced" in server.log.read_text(), 2 * START_S)
     assert [asker.failed for asker in askers] == [[]] * len(askers)
     assert not any(map(is_running, old))
     assert server.metric("augserve_workers") == 2

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from augserve_server.workers.totals import Family, from_json
 
 START_S: Final = 300.0
 """Longest time for a worker to set itself up: kernels are compiled for a GPU."""
+PLACE_BYTES: Final = 2
+"""Of the message that asks a template for a worker in a place; its end of a socket pair comes along."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 # One thread each: a library's own threads would not survive a fork. CUDA must not be begun before it either.
@@ -82,7 +85,7 @@ class Template:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self.control, [bytes([place])], [theirs.fileno()])
+                socket.send_fds(self.control, [place.to_bytes(PLACE_BYTES)], [theirs.fileno()])
             except OSError as exc:
                 ours.close()
                 raise WorkerLost("the process that workers are made of has ended") from exc
@@ -232,3 +235,11 @@ def adopt_orphans() -> None:
     """Make grandchildren whose parent has ended children of this process. Raises OSError where the kernel does not."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "workers cannot be adopted (PR_SET_CHILD_SUBREAPER)")
+
+
+def end_children() -> None:
+    """End what this process still has of others: templates, and workers that were being set up; none serves anybody."""
+    me = os.getpid()
+    with suppress(OSError):  # a kernel may not tell
+        for pid in map(int, Path(f"/proc/{me}/task/{me}/children").read_text().split()):
+            os.kill(pid, signal.SIGKILL)

@@ -42,8 +42,7 @@ class Worker(Server):
 
     def serve_until_told(self) -> None:
         """Serve until the supervisor or a signal says that it is enough."""
-        kept = os.dup(self._end.fileno())  # open until the process has ended: that is how the supervisor learns of it
-        assert kept
+        os.dup(self._end.fileno())  # open until the process has ended: that is how the supervisor learns of it
         uvicorn.Server.run(self, [])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -103,8 +102,9 @@ class Worker(Server):
                     self._go.set()
                 case (Kind.COUNT, _):
                     self._count()
-                case (Kind.SUMMED, families) if self._sums:
-                    self._sums.pop(0).set_result(families)
+                case (Kind.SUMMED, families):
+                    if not (asked := self._sums.pop(0)).done():  # else the scrape has ended
+                        asked.set_result(families)
         if self._draining is None:
             self.begin_drain()
 

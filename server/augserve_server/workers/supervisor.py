@@ -19,7 +19,7 @@ from augserve_server.listening import listen, refuse_newcomers
 from augserve_server.logs import configure_logging
 from augserve_server.settings import Settings
 from augserve_server.workers.deaths import Deaths
-from augserve_server.workers.launching import Template, Worker, WorkerLost, adopt_orphans
+from augserve_server.workers.launching import Template, Worker, WorkerLost, adopt_orphans, end_children
 from augserve_server.workers.shares import Shares, cores_of_each
 from augserve_server.workers.totals import Family, Samples, lasting, to_json, total
 
@@ -58,6 +58,7 @@ class Supervisor:
         self._listener = listener
         self._reread = reread
         self._shares = Shares.create(2 * self._target + 2)  # beside each, one that leaves; and one in reserve
+        self._places = set(range(self._shares.places))
         self._template = _Templates()
         self._answers: set[asyncio.Task[None]] = set()
         self._serving: list[Worker] = []
@@ -133,7 +134,9 @@ class Supervisor:
 
     async def _launch(self) -> Worker:
         """A worker that serves. Raises WorkerLost where it does not come to that."""
-        worker, self._reserve = self._reserve or await self._fork(), None
+        worker, self._reserve = self._reserve, None
+        if worker is None:
+            worker = await self._fork()
         worker.go()
         await _first(worker.serving, worker.ended)
         if worker.ended.is_set():
@@ -144,9 +147,12 @@ class Supervisor:
 
     async def _fork(self) -> Worker:
         template = await self._template.get()
-        taken = {worker.place for worker in self._alive}
-        place = next(place for place in range(self._shares.places) if place not in taken)
-        worker = await template.fork(place, self._shares, self._ended)
+        place = self._places.pop()
+        try:
+            worker = await template.fork(place, self._shares, self._ended)
+        except BaseException:
+            self._places.add(place)
+            raise
         worker.on_sum = self._sum_for
         self._alive[worker] = asyncio.create_task(worker.watch(self._settings.worker_timeout_s))
         return worker
@@ -161,6 +167,7 @@ class Supervisor:
 
     def _ended(self, worker: Worker) -> None:
         self._alive.pop(worker, None)
+        self._places.add(worker.place)
         self._past = total([self._past, lasting(worker.metrics)])
         if worker is self._reserve:
             self._reserve = None
@@ -196,6 +203,7 @@ class Supervisor:
                 continue
             self._template.use(new)
             await self._replace_all()
+            self._missing.set()  # whoever died meanwhile, and the one in reserve
 
     async def _replace_all(self) -> None:
         """One after another: a new one serves before an old one leaves."""
@@ -209,13 +217,12 @@ class Supervisor:
             try:
                 await self._launch()
             except WorkerLost as exc:
-                self._lost(str(exc), served=False)
-                continue
+                logger.error("the other workers are not replaced: %s", exc)
+                return
             if worker in self._serving:
                 self._serving.remove(worker)
                 worker.drain()
                 await self._gone([worker])
-        self._missing.set()
         logger.info("all workers are replaced")
 
     async def _end(self) -> None:
@@ -231,6 +238,7 @@ class Supervisor:
         insisting = asyncio.create_task(self._drain_when_insisted())
         await self._gone(list(self._alive))
         insisting.cancel()
+        end_children()
 
     async def _drain_when_insisted(self) -> None:
         await self._insist.wait()

@@ -23,8 +23,10 @@ from augserve_server.errors import StartError
 from augserve_server.executor import choose_device
 from augserve_server.listening import url_of
 from augserve_server.logs import configure_logging
+from augserve_server.openapi import package_version
 from augserve_server.service import Service
 from augserve_server.settings import Settings
+from augserve_server.workers.launching import PLACE_BYTES
 from augserve_server.workers.messages import Kind, encode
 from augserve_server.workers.process import Worker
 from augserve_server.workers.shares import Share, Shares, cores_of_each
@@ -57,7 +59,8 @@ class Template:
     def about(self, url: str) -> dict[str, object]:
         """What the supervisor is told: a greeting, what was counted, and whether a fork is all that it takes."""
         if self._app is None:
-            return {"greeting": f"augserve on {self._settings.device}: {url}", "metrics": [], "quick": False}
+            greeted = f"augserve {package_version()} on {self._settings.device}: {url} ({url}/docs)"
+            return {"greeting": greeted, "metrics": [], "quick": False}
         families = to_json(one for one in self._service.metrics.families() if one.lasts)
         return {"greeting": greeting(self._service, url), "metrics": families, "quick": True}
 
@@ -79,14 +82,14 @@ def main(control: socket.socket, listener: socket.socket, shares: Shares, settin
         return
     control.sendall(encode(Kind.READY, template.about(url_of(listener))))
     while True:
-        place, ends, _, _ = socket.recv_fds(control, 1, 1)
+        place, ends, _, _ = socket.recv_fds(control, PLACE_BYTES, 1)
         if not place:
             return
         with socket.socket(fileno=ends[0]) as end:
             template.prepare()
             if _forked():
                 control.close()
-                Worker(template.app(), settings, listener, end, Share(shares, place[0])).serve_until_told()
+                Worker(template.app(), settings, listener, end, Share(shares, int.from_bytes(place))).serve_until_told()
                 return
 
 
