@@ -15,8 +15,6 @@ CONNECTIONS = 200
 IMAGE = make_file("PNG", (20, 30))
 SIZE = b"%d" % len(IMAGE)
 HEAD = b"POST /v1/augment/thumbnail HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: " + SIZE + b"\r\n"
-    IMAGE
-)
 
 
 @contextmanager
