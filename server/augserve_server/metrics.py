@@ -24,7 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._across: dict[str, Across] = {}
+        self._across = dict.fromkeys(("process_start_time_seconds", "process_max_fds"), Across.MAX)
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
         self._results = self._counter("results", "Results computed and sent", "pipeline")

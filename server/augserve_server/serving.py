@@ -70,9 +70,13 @@ class Server(uvicorn.Server):
             for number in signals:
                 loop.remove_signal_handler(number)
 
+    async def _let_go(self) -> None:
+        """What comes before no more work is taken; one process, behind a balancer, refuses it at once."""
+
     async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
+                await self._let_go()
                 await self._service.drain()
         self.should_exit = True
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from augserve_server.workers.shares import Share
 
-PATIENCE_S: Final = 0.003
+PATIENCE_S: Final = 0.005
 """How long a worker leaves a connection to others that have fewer; they may be busy, or hang."""
 OVERDUE: Final = 16
 """Connections to take at once when nobody else did."""

@@ -17,7 +17,7 @@ from augserve_server.settings import Settings
 from augserve_server.workers.accepting import Acceptor
 from augserve_server.workers.messages import Kind, Line
 from augserve_server.workers.shares import Share
-from augserve_server.workers.totals import Family, from_json, to_json
+from augserve_server.workers.totals import Family, from_json, lasting, since, to_json
 
 BEAT_S: Final = 1.0
 SUM_S: Final = 5.0
@@ -34,6 +34,7 @@ class Worker(Server):
         self._listener = listener
         self._end = end
         self._share = share
+        self._inherited = lasting(self._service.metrics.families())
         self._go = asyncio.Event()
         self._acceptor: Acceptor | None = None
         self._sums: list[asyncio.Future[Any]] = []
@@ -68,16 +69,12 @@ class Worker(Server):
         for task in self._tasks:
             task.cancel()
 
-    async def _drain(self) -> None:
+    async def _let_go(self) -> None:
         """Answer every request that comes on an open connection, the last on each with the news that it ends."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.drain_s):
-                self._go.set()
-                if self._acceptor is not None:
-                    self._acceptor.finish()
-                await self.connections.leave()
-                await self._service.drain()
-        self.should_exit = True
+        self._go.set()
+        if self._acceptor is not None:
+            self._acceptor.finish()
+        await self.connections.leave()
 
     def _connect(self, connection: socket.socket) -> None:
         serving = asyncio.get_running_loop().create_task(self._serve_connection(connection))
@@ -91,8 +88,12 @@ class Worker(Server):
             )
             return made
 
+        tls = self.config.ssl
+        within_s = None if tls is None else self._settings.head_timeout_s
         with suppress(OSError):  # it is gone again
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection, ssl=self.config.ssl)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol, connection, ssl=tls, ssl_handshake_timeout=within_s
+            )
 
     async def _hear(self) -> None:
         """Do what the supervisor says; drain when it is gone."""
@@ -115,7 +116,8 @@ class Worker(Server):
             await asyncio.sleep(BEAT_S)
 
     def _count(self) -> None:
-        self._line.send(Kind.COUNTED, to_json(self._service.metrics.families()))
+        counted = since(self._service.metrics.families(), self._inherited)
+        self._line.send(Kind.COUNTED, to_json(counted))
 
     async def _sum(self) -> Sequence[Family]:
         """The metrics of all workers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -58,6 +58,12 @@ def total(parts: Iterable[Sequence[Family]]) -> list[Family]:
 def lasting(families: Iterable[Family]) -> list[Family]:
     """What is left of the metrics of a process that has ended."""
     return [family for family in families if family.lasts]
+
+
+def since(families: Iterable[Family], before: Iterable[Family]) -> list[Family]:
+    """What was counted since ``before``, which came from the process that this one was forked from."""
+    negative = [replace(one, samples={key: -value for key, value in one.samples.items()}) for one in before]
+    return total([list(families), negative])
 
 
 def to_json(families: Iterable[Family]) -> list[Any]:
