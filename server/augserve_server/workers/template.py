@@ -40,7 +40,7 @@ class Template:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # On 2 busy cores, 2 workers took 5 and 12 % less processor time for a single image than with threads for 2 each.
+        # On 2 cores, 2 workers took 5 and 12 % less processor time for a single image than with threads for 2 each.
         use_cores(cores_of_each(settings.workers or 1))
         self._app = create_app(settings) if _device(settings) == "cpu" else None
         if self._app is not None:
