@@ -15,7 +15,7 @@ from benchmarks.measure import call
 from benchmarks.results import Results, Section, show
 
 CPU = ("engine", "decoding", "server", "arrivals", "mixed", "training")
-PARTS = (*CPU, "memory", "gpu")
+PARTS = (*CPU, "memory", "gpu", "faults", "slow_clients")
 """What there is: modules of this package, each with ``run``."""
 
 
@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=PARTS, action="append", help="compare no more than this; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; in each, every contender runs")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long a contender runs in a round")
-    parser.add_argument("--minutes", type=float, help="also watch the server's memory for so long")
+    parser.add_argument("--minutes", type=float, help="also watch the server's memory, or kill workers, for so long")
+    parser.add_argument("--workers", type=int, help="processes that serve: of arrivals and slow_clients")
     parser.add_argument("--csv", type=Path, default=Path("out/benchmarks.csv"), help="where to save the rows")
     parser.add_argument("--json", type=Path, default=Path("out/benchmarks.json"), help="where to save the results")
     parser.add_argument("--note", default="", help="a remark on the circumstances, kept with the results")

@@ -20,10 +20,11 @@ ABOUT = (
 )
 
 
-def run(rounds: int, seconds: float) -> list[Section]:
+def run(rounds: int, seconds: float, workers: int | None = None) -> list[Section]:
     """Find what the server can do with single images, then offer it shares of that."""
-    task, options, rows = f"{PIPELINE}, {machine.cores()} cores, float16", WIRES["float16"], list[Served]()
-    with serving() as server, processes(1) as client:
+    served = f", {workers} workers" if workers else ""
+    task, options, rows = f"{PIPELINE}, {machine.cores()} cores{served}, float16", WIRES["float16"], list[Served]()
+    with serving(workers=workers) as server, processes(1) as client:
         requests = traffic.recorded(server.url, PIPELINE, jpegs(FILES), 1, options)
         drive = partial(traffic.closed, server.url, requests, IN_FLIGHT[1], seconds)
         runs = [observe(server, lambda: client.submit(drive).result()) for _ in range(rounds + 1)][1:]

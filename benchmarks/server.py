@@ -25,6 +25,7 @@ WIRES: Mapping[str, traffic.Options] = {"float16": {"dtype": "float16"}, "uint8 
 """Forms of results: as they are used, and as few bytes as carry them, which the client makes floats of."""
 
 OURS = "augserve serve"
+WORKERS = "augserve serve --workers"
 LIBRARY, SOCKETS = "Client", "plain sockets"
 DALI_CPU = ("DALI, CPU, in-process", "batches of 32; not the same pixels")
 AT_LEAST_DALI, AT_LEAST_SINGLES = 1.5, 0.7
@@ -47,8 +48,14 @@ BUSY_ABOUT = (
 def run(rounds: int, seconds: float) -> list[Section]:
     """Compare the server with worker processes that do all of it themselves."""
     cores, files = machine.cores(), jpegs(FILES)
-    with serving() as server, processes(cores, partial(reference.prepare, PIPELINE)) as workers, processes(1) as other:
+    with (
+        serving() as server,
+        serving(workers=cores) as several,
+        processes(cores, partial(reference.prepare, PIPELINE)) as workers,
+        processes(1) as other,
+    ):
         watched = Watched(server, other, files, seconds)
+        watched_several = Watched(several, other, files, seconds, f"{WORKERS} {cores}")
         contenders: dict[Name, Callable[[], float]] = {
             ("Pillow + torchvision v2", f"{cores} worker processes, kept there"): lambda: _workers(
                 workers, cores, files, seconds
@@ -60,19 +67,23 @@ def run(rounds: int, seconds: float) -> list[Section]:
         with processes(1) as dali:
             if peers.load("dali") is not None:
                 contenders[DALI_CPU] = lambda: dali.submit(_dali, files, cores, seconds).result()
-            measured = in_turns(contenders | watched.contenders(), rounds)
+            measured = in_turns(contenders | watched.contenders() | watched_several.contenders(), rounds)
     task = f"{PIPELINE}, {cores} cores"
+    met = targets(task, measured, f"{WORKERS} {cores}")
     return [
         Section.of("server", ABOUT, measured.rows(task)),
-        Section.of("server, how busy", BUSY_ABOUT, watched.rows(task)),
-        Section.of("server targets", "Medians over the rounds of the same run.", targets(task, measured)),
+        Section.of("server, how busy", BUSY_ABOUT, watched.rows(task) + watched_several.rows(task)),
+        Section.of("server targets", "Medians over the rounds of the same run.", met),
     ]
 
 
 class Watched:
     """Runs against a server, kept by setting; the first of each is to warm up."""
 
-    def __init__(self, server: Running, client: ProcessPoolExecutor, files: Sequence[bytes], seconds: float) -> None:
+    def __init__(
+        self, server: Running, client: ProcessPoolExecutor, files: Sequence[bytes], seconds: float, name: str = OURS
+    ) -> None:
+        self._name = name
         self._server, self._client, self._files, self._seconds = server, client, files, seconds
         self._runs: dict[str, list[Run]] = {}
 
@@ -91,12 +102,13 @@ class Watched:
                 sockets = partial(traffic.closed, self._server.url, requests, flight, self._seconds)
                 for way, drive in ((LIBRARY, library), (SOCKETS, sockets)):
                     setting = asked(size, wire, way, flight)
-                    found[OURS, setting] = partial(self._run, setting, drive)
+                    found[self._name, setting] = partial(self._run, setting, drive)
         return found
 
     def rows(self, task: str) -> list[Served]:
         """What was seen of each setting."""
-        return [row(task, setting, runs[1:]) for setting, runs in self._runs.items()]
+        prefix = self._name.removeprefix(OURS).strip()
+        return [row(task, f"{prefix} {setting}".strip(), runs[1:]) for setting, runs in self._runs.items()]
 
     def _recorded(self, wire: str, size: int, options: traffic.Options) -> list[traffic.Request] | None:
         try:
@@ -117,8 +129,11 @@ def asked(size: int, wire: str, way: str, in_flight: int) -> str:
     return f"{images} a request, {in_flight} in flight, {wire}, {way}"
 
 
-def targets(task: str, measured: Rounds) -> list[Target]:
-    """What the service is to reach: against DALI's CPU pipeline, and single images against 32 a request."""
+def targets(task: str, measured: Rounds, workers: str) -> list[Target]:
+    """What the service is to reach: against DALI's CPU pipeline, and single images against 32 a request.
+
+    Single images may have the workers, and are held against what gets more of 32 a request, workers or one process.
+    """
     found = []
     for wire in WIRES:
         for way in (LIBRARY, SOCKETS):
@@ -132,7 +147,13 @@ def targets(task: str, measured: Rounds) -> list[Target]:
                     f"32 images a request over DALI's CPU pipeline, {wire}, {way}",
                 )
                 found.append(Target.of(task, what, values, ">=", AT_LEAST_DALI))
-            values, what = measured.ratios(single, many), f"single images over 32 a request, {wire}, {way}"
+            values, what = measured.ratios(single, many), f"single images over 32 a request, one process, {wire}, {way}"
+            found.append(Target.of(task, what, values, ">=", AT_LEAST_SINGLES))
+            both = zip(
+                measured.ratios((workers, single[1]), many), measured.ratios((workers, many[1]), many), strict=True
+            )
+            values = [few / max(1.0, some) for few, some in both]
+            what = f"single images over 32 a request, {workers.removeprefix(OURS)}, {wire}, {way}"
             found.append(Target.of(task, what, values, ">=", AT_LEAST_SINGLES))
     return found
 

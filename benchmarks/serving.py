@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,14 +38,21 @@ class Running:
         return found
 
 
+def unheard(line: str) -> None:
+    """Let a line of the log pass."""
+
+
 @contextmanager
-def serving(device: str = "cpu") -> Iterator[Running]:
-    """A server on a free port, stopped on the way out."""
+def serving(
+    device: str = "cpu", workers: int | None = None, hear: Callable[[str], None] = unheard
+) -> Iterator[Running]:
+    """A server on a free port, stopped on the way out; ``hear`` is told each line that it prints."""
     command = [sys.executable, "-m", "augserve_server", "serve", "--port", "0", "--device", device]
+    command += [] if workers is None else ["--workers", str(workers)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert server.stdout is not None
-        lines = iter(server.stdout)
+        lines = _heard(server.stdout, hear)
         found = next((address for line in lines if (address := re.search(r"http://[\d.]+:\d+", line))), None)
         if found is None:
             raise SystemExit("augserve serve did not start")
@@ -56,3 +63,9 @@ def serving(device: str = "cpu") -> Iterator[Running]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _heard(lines: Iterable[str], hear: Callable[[str], None]) -> Iterator[str]:
+    for line in lines:
+        hear(line)
+        yield line

@@ -177,10 +177,13 @@ class _Lines:
         """Send a request and read its answer to the end."""
         line = self._take()
         line.sendall(request.content)
-        status, received = _read(line)
+        status, received, lasts = _read(line)
         ended = time.perf_counter()
-        with self._lock:
-            self._free.append(line)
+        if lasts:
+            with self._lock:
+                self._free.append(line)
+        else:
+            line.close()
         sent = len(request.content) - request.content.index(b"\r\n\r\n") - 4
         return Answered(request.images if status == 200 else 0, ended - due, sent, received, ended)
 
@@ -198,19 +201,20 @@ class _Lines:
         return line
 
 
-def _read(line: socket.socket) -> tuple[int, int]:
-    """The status of an answer, and how many bytes its body has; the body goes nowhere."""
+def _read(line: socket.socket) -> tuple[int, int, bool]:
+    """The status of an answer, how many bytes its body has, and whether the connection lasts; the body goes nowhere."""
     head = bytearray()
     while (end := head.find(b"\r\n\r\n")) < 0:
         head += _some(line, 65536)
-    length = next(int(value) for name, value in _headers(head[:end]) if name == b"content-length")
+    headers = {name: value.strip().lower() for name, value in _headers(head[:end])}
+    length = int(headers[b"content-length"])
     missing, room = length - (len(head) - end - 4), bytearray(1 << 18)
     while missing > 0:
         got = line.recv_into(room, min(missing, len(room)))
         if not got:
             raise ConnectionError("the server closed the connection within an answer")
         missing -= got
-    return int(head.split(None, 2)[1]), length
+    return int(head.split(None, 2)[1]), length, headers.get(b"connection") != b"close"
 
 
 def _some(line: socket.socket, most: int) -> bytes:

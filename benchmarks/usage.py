@@ -20,7 +20,7 @@ class Usage:
     cores: int
     machine: float  # of all cores, whatever ran on them
     server: float  # cores that the server's process used
-    loop: float  # of one core that its main thread, the event loop, used
+    loop: float  # of one core that its main thread, the event loop, used; of several workers, the busiest
     client: float  # cores that the client's process used
     gpu: float | None  # of the time with a kernel running; None without a GPU
 
@@ -52,7 +52,9 @@ class Spent:
     def now(cls, pid: int) -> Spent:
         """Of a server and of the machine."""
         busy, idle = _machine_s()
-        return cls(sum(map(_process_s, _family(pid))), _seconds(Path(f"/proc/{pid}/task/{pid}/stat")), busy, idle)
+        family = _family(pid)
+        loop = max(_seconds(Path(f"/proc/{one}/task/{one}/stat")) for one in family)
+        return cls(sum(map(_process_s, family)), loop, busy, idle)
 
 
 def between(before: Spent, after: Spent, seconds: float, client_s: float, gpu: Sequence[float]) -> Usage:

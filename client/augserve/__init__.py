@@ -9,6 +9,7 @@ from augserve.client import Client
 from augserve.errors import (
     AugserveError,
     ConnectionFailed,
+    ConnectionLost,
     DeadlineExceeded,
     ImageRejected,
     InternalError,
@@ -39,6 +40,7 @@ __all__ = [
     "Client",
     "Clip",
     "ConnectionFailed",
+    "ConnectionLost",
     "DeadlineExceeded",
     "Image",
     "ImageRejected",

@@ -2,7 +2,8 @@
 
 AugserveError
 ├── InvalidInput          cannot be sent: an image of no supported type, an argument out of range
-├── ConnectionFailed      no connection, or it was lost
+├── ConnectionFailed      no connection
+│   └── ConnectionLost        there was one, and it broke off
 ├── Timeout               no answer in time
 ├── ResponseInvalid       the answer is not what the protocol says
 ├── PipelineChanged       the pipeline was reloaded between the requests of one call
@@ -40,6 +41,10 @@ class InvalidInput(AugserveError, ValueError):
 
 class ConnectionFailed(AugserveError):
     """There is no connection to the server, or it was lost before the answer was complete."""
+
+
+class ConnectionLost(ConnectionFailed):
+    """There was a connection to the server, which ended before the answer was complete."""
 
 
 class Timeout(AugserveError):

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from augserve.errors import AugserveError, ConnectionFailed, Overloaded, ServiceError, ServiceUnavailable, Timeout
+from augserve.errors import (
+    AugserveError,
+    ConnectionFailed,
+    ConnectionLost,
+    Overloaded,
+    ServiceError,
+    ServiceUnavailable,
+    Timeout,
+)
 
 RETRIED = (ConnectionFailed, Overloaded, ServiceUnavailable)
 
@@ -20,7 +28,9 @@ class Retries:
     """How failed requests are tried again. Trying again is safe: the same seed gives the same answer.
 
     Tried again are lost connections, 429, and 502, 503, 504 of a gateway or a draining server. The wait after failure n
-    is uniform in 0..min(``backoff_limit_s``, ``backoff_s`` * 2 ** (n - 1)), on top of what ``Retry-After`` asks for.
+    is uniform in 0..min(``backoff_limit_s``, ``backoff_s`` * 2 ** (n - 1)), on top of what ``Retry-After`` asks for. A
+    connection that was there and broke off is made again at once the first time: a server closes those that are idle,
+    and where one of its processes ended, another answers.
     A wait that does not fit the time left is not begun: the failure is raised at once.
     """
 
@@ -86,6 +96,8 @@ class Attempts:
         delay_s = self._retries.delay_s(
             self._failures, failure.retry_after_s if isinstance(failure, ServiceError) else None
         )
+        if self._failures == 1 and isinstance(failure, ConnectionLost):
+            delay_s = 0.0
         if self._failures >= self._retries.attempts or not self._fits(delay_s):
             failure.add_note(f"given up after {self._failures} of at most {self._retries.attempts} tries")
             raise failure

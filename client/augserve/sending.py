@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import httpx
 
-from augserve.errors import ConnectionFailed, InvalidInput, ResponseInvalid, Timeout
+from augserve.errors import ConnectionFailed, ConnectionLost, InvalidInput, ResponseInvalid, Timeout
 from augserve.jobs import Job
 from augserve.requests import Call, Replay, Request, deadline_header
 from augserve.retries import Attempts, Clock, Retries
@@ -115,6 +115,8 @@ def errors_converted(url: httpx.URL) -> Iterator[None]:
         raise ConnectionFailed(f"{address}: no connection within {CONNECT_TIMEOUT_S:g} s") from exc
     except (httpx.TimeoutException, TimeoutError) as exc:
         raise Timeout(f"{address}: no complete answer in time") from exc
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as exc:
+        raise ConnectionLost(f"{address}: {str(exc) or type(exc).__name__}") from exc
     except httpx.TransportError as exc:
         raise ConnectionFailed(f"{address}: {str(exc) or type(exc).__name__}") from exc
     except httpx.RequestError as exc:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from shlex import quote
 from typing import Any, Final
 
@@ -121,7 +119,7 @@ def serve(settings: Settings, on_start: Callable[[str], None] | None = None) -> 
     configure_logging(settings)
     warn_of_exposure(settings)
     app = create_app(settings)
-    Server(app, settings, on_start or partial(_greet, app.state.service)).run()
+    Server(app, settings, on_start or (lambda url: print(greeting(app.state.service, url), flush=True))).run()
 
 
 def warn_of_exposure(settings: Settings) -> None:
@@ -136,12 +134,14 @@ def warn_of_exposure(settings: Settings) -> None:
         logger.warning("tokens come over plain HTTP to %s: set tls_certificate, or end TLS in a proxy", host)
 
 
-def _greet(service: Service, url: str) -> None:
+def greeting(service: Service, url: str) -> str:
+    """What is served where, and a command to try it with."""
     names = sorted(served.name for served in service.catalog)
-    print(f"augserve {package_version()} with {len(names)} pipelines on {service.executor.device}: {url} ({url}/docs)")
+    device = service.executor.device
+    lines = [f"augserve {package_version()} with {len(names)} pipelines on {device}: {url} ({url}/docs)"]
     photograph = shipped_configs() / "samples" / "chelsea.jpg"
     pictures = sorted(served.name for served in service.catalog if JPEG in media_types(served.signature))
     if photograph.is_file() and pictures:
         where = f"{url}/v1/augment/{pictures[0]}?seed=1"
-        print(f"try: curl --data-binary @{quote(str(photograph))} '{where}' -o augmented.jpg")
-    sys.stdout.flush()
+        lines.append(f"try: curl --data-binary @{quote(str(photograph))} '{where}' -o augmented.jpg")
+    return "\n".join(lines)

@@ -71,17 +71,36 @@ def serve(
         str | None, typer.Option(metavar="auto|cpu|cuda:N", help="Where to run.", show_default="auto")
     ] = None,
     pipelines: Folder = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes to serve in, kept by one more.", show_default="one, kept by none"),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file of settings; AUGSERVE_* variables are stronger.")
     ] = None,
 ) -> None:
     """Serve pipelines over HTTP, and gRPC where that is asked for, until told to stop."""
-    from augserve_server.app import serve as run_server
     from augserve_server.errors import StartError
     from augserve_server.settings import load_settings
 
+    flags = {
+        "host": host,
+        "port": port,
+        "grpc_port": grpc_port,
+        "device": device,
+        "pipelines": pipelines,
+        "workers": workers,
+    }
     with usage_errors(OSError, StartError):
-        run_server(load_settings(config, host=host, port=port, grpc_port=grpc_port, device=device, pipelines=pipelines))
+        settings = load_settings(config, **flags)
+        if settings.workers is None:
+            from augserve_server.app import serve as run_server
+
+            run_server(settings)
+        else:
+            from augserve_server.workers.supervisor import supervise
+
+            raise typer.Exit(supervise(settings, lambda: load_settings(config, **flags)))
 
 
 @app.command()
@@ -109,12 +128,12 @@ def run(
     What is already written is skipped, so the same command goes on where it was stopped.
     Images that fail are listed at the end and make the exit status 1.
     """
+    from augserve_pipelines.executor import cores
     from augserve_server.executor import choose_device
     from augserve_server.folder_run import FolderRun
     from augserve_server.image_files import ImageReader
     from augserve_server.image_folder import find_images
     from augserve_server.pipeline_files import load_pipeline
-    from augserve_server.pools import cpu_count
     from augserve_server.results import Form
     from augserve_server.run_plan import FORMATS, RunRecord, choose_format, keep_record, plan_run
     from augserve_server.run_report import report_run
@@ -124,7 +143,7 @@ def run(
         record = RunRecord(loaded.name, loaded.fingerprint, seed, views, choose_format(loaded, format), quality)
         form = Form(FORMATS[record.format].media_type, quality)
         read = ImageReader(loaded.input)
-        folder_run = FolderRun(loaded, choose_device(device), read, form, batch, workers or cpu_count())
+        folder_run = FolderRun(loaded, choose_device(device), read, form, batch, workers or cores())
         sources = find_images(paths, output)
         tasks = plan_run(sources, output, record)
         keep_record(output, record)

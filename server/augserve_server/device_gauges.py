@@ -10,6 +10,7 @@ import torch
 
 from augserve_server.executor import Executor
 from augserve_server.metrics import Metrics
+from augserve_server.workers.totals import Across
 
 MEMORY: Final[dict[str, Callable[[torch.device], int]]] = {
     "allocated": lambda device: int(torch.cuda.memory_allocated(device)),
@@ -24,7 +25,7 @@ def watch_device(metrics: Metrics, executor: Executor) -> None:
     device = executor.device
     about = {"version": version("augserve"), "torch": torch.__version__, "device": str(device)}
     metrics.tell("build_info", "Always 1: what is running, and where", **about)
-    metrics.watch("device_failed", "1 once the device computes no more, else 0", lambda: executor.failed)
+    metrics.watch("device_failed", "1 once the device computes no more, else 0", lambda: executor.failed, Across.MAX)
     kinds = MEMORY if device.type == "cuda" else {}
     memory = {kind: _while_it_works(executor, read) for kind, read in kinds.items()}
     metrics.watch_each("device_memory_bytes", "Memory of a CUDA device: this process's, and all of it", "kind", memory)

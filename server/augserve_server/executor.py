@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import torch
 
 from augserve_pipelines import InvalidInput, Pipeline
-from augserve_pipelines.executor import pool
+from augserve_pipelines.executor import end_threads, pool
 from augserve_pipelines.transfer import Transfer
 from augserve_server.errors import ImageUnsuitable, ServiceError
 from augserve_server.metrics import Metrics
@@ -43,7 +43,13 @@ class Executor:
         self.device = device
         self._recovery = Recovery(Place(device, transfer), failover, metrics or Metrics())
         self._threads = ThreadPoolExecutor(THREADS, "augserve-device", begin_worker)
-        self._threads.submit(pool).result()  # the engine's threads begin in one of these
+
+    def begin(self) -> None:
+        """Have all threads there. Those of the engine begin in one of these, which are less urgent than the event loop:
+        so they are begun anew where there were some.
+        """
+        end_threads()
+        self._threads.submit(pool).result()
 
     async def run(
         self, work: Work, items: Sequence[Any], seeds: Sequence[int], nearly_done: Callable[[], None]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from augserve_server.errors import ImageError, InternalError, QueueFull, ServiceError, Unavailable
 from augserve_server.statistics import Statistics
+from augserve_server.workers.totals import Across, Family
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
@@ -40,6 +43,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.statistics = Statistics()
         self.definitions: list[Definition] = []
+        self._across = dict.fromkeys(("process_start_time_seconds", "process_max_fds"), Across.MAX)
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
         self._request_seconds = self._histogram("request_seconds", "Whole requests for work", _SECONDS, "pipeline")
         self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
@@ -69,8 +73,9 @@ class Metrics:
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
         ProcessCollector(registry=self.registry)
 
-    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
-        """A gauge ``augserve_<name>`` that asks ``value`` whenever it is read."""
+    def watch(self, name: str, about: str, value: Callable[[], float], across: Across = Across.SUM) -> None:
+        """A gauge ``augserve_<name>`` that asks ``value`` when it is read; ``across`` says what it is over workers."""
+        self._across[f"augserve_{name}"] = across
         self._gauge(name, about).set_function(value)
 
     def watch_each(self, name: str, about: str, label: str, values: Mapping[str, Callable[[], float]]) -> None:
@@ -81,6 +86,7 @@ class Metrics:
 
     def tell(self, name: str, about: str, **labels: str) -> None:
         """A gauge that is always 1, for what its labels say."""
+        self._across[f"augserve_{name}"] = Across.MAX
         self._gauge(name, about, *labels).labels(**labels).set(1)
 
     def request(self, pipeline: str, status: int, seconds: float) -> None:
@@ -183,6 +189,19 @@ class Metrics:
         """The exposition that /metrics answers."""
         return generate_latest(self.registry)
 
+    def families(self) -> list[Family]:
+        """Every metric as values, to be summed with those of other workers."""
+        return [self._family(metric) for metric in self.registry.collect()]
+
+    def _family(self, metric: Metric) -> Family:
+        samples = {
+            (sample.name, tuple(sample.labels.items())): sample.value
+            for sample in metric.samples
+            if not sample.name.endswith("_created")  # when each process began to count is nothing to sum
+        }
+        across = self._across.get(metric.name, Across.SUM)
+        return Family(metric.name, metric.type, metric.documentation, samples, across)
+
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         self._define(f"{name}_total", "counter", labels, about)
         return Counter(f"augserve_{name}", about, labels, registry=self.registry)
@@ -197,3 +216,22 @@ class Metrics:
 
     def _define(self, name: str, kind: str, labels: Sequence[str], about: str) -> None:
         self.definitions.append(Definition(f"augserve_{name}", kind, labels, about))
+
+
+def exposition(families: Iterable[Family]) -> bytes:
+    """What /metrics answers, of metrics that were summed."""
+    registry = CollectorRegistry()
+    registry.register(_Summed(families))
+    return generate_latest(registry)
+
+
+class _Summed(Collector):
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.about, family.type)
+            for (name, labels), value in family.samples.items():
+                metric.add_sample(name, dict(labels), value)
+            yield metric

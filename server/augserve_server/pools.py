@@ -12,7 +12,7 @@ from threading import get_native_id
 from time import thread_time
 from typing import Final, TypeVar
 
-from augserve_pipelines.executor import single_threaded
+from augserve_pipelines.executor import cores, single_threaded
 
 NICENESS: Final = 5
 
@@ -25,7 +25,7 @@ class Pool:
 
     def __init__(self, name: str, threads: int | None) -> None:
         # One torch thread each: two OpenMP threads inside one small op are many times slower.
-        self._threads = ThreadPoolExecutor(threads or cpu_count(), f"augserve-{name}", begin_worker)
+        self._threads = ThreadPoolExecutor(threads or cores(), f"augserve-{name}", begin_worker)
 
     async def run(self, work: Callable[[], Result], meter: Meter | None = None) -> Result:
         """The result of ``work``, called in a worker thread."""
@@ -69,7 +69,7 @@ class Meter:
     @property
     def seconds(self) -> float:
         """Seconds in which it would have kept all processors busy."""
-        return sum(self._seconds) / cpu_count()
+        return sum(self._seconds) / cores()
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Do some of it, in a thread."""
@@ -78,8 +78,3 @@ class Meter:
             return work()
         finally:
             self._seconds.append(thread_time() - began)
-
-
-def cpu_count() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -22,12 +22,13 @@ from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
 from augserve_server.ledger import Ledger
-from augserve_server.metrics import MEGA, Metrics
+from augserve_server.metrics import MEGA, Metrics, exposition
 from augserve_server.oip.shared_memory import RegionLimits, Regions
 from augserve_server.results import Encoder
 from augserve_server.settings import MIB, Settings, pipelines_folder
 from augserve_server.targets import TargetLimits
 from augserve_server.watched import load_telemetry
+from augserve_server.workers.totals import Across, Family
 
 HIGH_WATER: Final = 0.9
 """Above this share of any queue's limit, the service is not ready for more."""
@@ -59,6 +60,8 @@ class Service:
         self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits, self.ledger)
         self.regions = _regions(settings)
         self.draining = False
+        self.sum_metrics: Callable[[], Awaitable[Sequence[Family]]] | None = None
+        """How to have the metrics of all workers, where this process is one of several."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -69,6 +72,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Feed the device and watch the folder; on the way out, stop both and end the threads."""
+        self.executor.begin()
         self._start("batcher", self._batcher.run())
         if self.settings.reload:
             self._start("reload", self.catalog.watch())
@@ -111,6 +115,12 @@ class Service:
         self._batcher.drain()
         await self._idle.wait()
 
+    async def exposition(self) -> bytes:
+        """What /metrics answers, for all workers."""
+        if self.sum_metrics is None:
+            return await asyncio.to_thread(self.metrics.text)
+        return exposition(await self.sum_metrics())
+
     def broken(self) -> list[str]:
         """Why the process should be restarted; empty while it is alive."""
         batcher = self._tasks.get("batcher")
@@ -140,20 +150,25 @@ class Service:
         self._tasks[name] = task
 
     def _watch_queues(self) -> None:
+        most = Across.MAX
         self.metrics.watch("queue_results", "Results admitted, not computed", lambda: self.admission.load.results)
         self.metrics.watch(
             "queue_megapixels", "Megapixels admitted, not computed", lambda: self.admission.load.pixels / MEGA
         )
         self.metrics.watch("queue_bytes", "Bytes of bodies and results held", lambda: self.admission.load.bytes)
-        self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share)
-        self.metrics.watch("backlog_seconds", "Seconds until all admitted is done", lambda: self.admission.backlog_s)
+        self.metrics.watch("queue_share", "How full the fullest queue is, 0 to 1", lambda: self.admission.share, most)
+        self.metrics.watch(
+            "backlog_seconds", "Seconds until all admitted is done", lambda: self.admission.backlog_s, most
+        )
         depths = {str(one): partial(self._batcher.depth, one) for one in Priority}
         self.metrics.watch_each("queue_depth", "Samples that wait for a batch", "priority", depths)
         self.metrics.watch("requests_in_flight", "Requests being answered", lambda: self._in_flight)
-        self.metrics.watch("batch_age_seconds", "How long the oldest batch has run", lambda: self._batcher.running_s)
-        self.metrics.watch("ready", "1 while /readyz is 200, else 0", lambda: not self.unready())
-        self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)))
-        self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems))
+        self.metrics.watch(
+            "batch_age_seconds", "How long the oldest batch has run", lambda: self._batcher.running_s, most
+        )
+        self.metrics.watch("ready", "1 while /readyz is 200, else 0", lambda: not self.unready(), Across.MIN)
+        self.metrics.watch("pipelines", "Pipelines served", lambda: len(list(self.catalog)), most)
+        self.metrics.watch("pipeline_problems", "Problems in pipeline files", lambda: len(self.catalog.problems), most)
 
 
 def _report(task: asyncio.Task[None]) -> None:

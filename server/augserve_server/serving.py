@@ -16,11 +16,14 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from augserve_server.auth import Auth
 from augserve_server.connection_limits import raise_file_limit
+from augserve_server.connections import GRACE_S, Connections
 from augserve_server.grpc_service.server import GrpcServer
+from augserve_server.listening import listen, url_of
 from augserve_server.protocol import guarded
 from augserve_server.service import Service
 from augserve_server.settings import Settings
@@ -30,13 +33,16 @@ logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Longest request line and headers together; a single packet may bring more."""
+PIECE_BYTES: Final = 16 * 1024
+"""So much of a body is worth waking its reader."""
 
 
 class Server(uvicorn.Server):
     """uvicorn, which drains before it stops: the first SIGTERM or SIGINT asks it to, the second insists."""
 
     def __init__(self, app: FastAPI, settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
-        super().__init__(_config(app, settings))
+        self.connections = Connections()
+        super().__init__(_config(app, settings, self.connections))
         self._service: Service = app.state.service
         self._auth: Auth = app.state.auth
         self._settings = settings
@@ -116,41 +122,27 @@ class Server(uvicorn.Server):
         ]
         self.started = True
 
+    async def _let_go(self) -> None:
+        """What comes before no more work is taken; one process, behind a balancer, refuses it at once."""
+
     async def _drain(self) -> None:
         if self._grpc is not None:
             self._grpc.leave(self._settings.drain_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_s):
+                await self._let_go()
                 await self._service.drain()
         self.should_exit = True
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket on the address of the settings. Raises OSError where it cannot be had."""
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.create_server(address, family=family, backlog=settings.max_connections)
-    # Accepted connections inherit it: one whose client takes no byte for so long is cut by the kernel.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.write_timeout_s * 1000))
-    listener.setblocking(False)
-    return listener
-
-
-def url_of(listener: socket.socket, scheme: str = "http") -> str:
-    """Where a listening socket is reached: ``http://127.0.0.1:8000``."""
-    host, port = listener.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI, settings: Settings, connections: Connections) -> uvicorn.Config:
     """Raises InvalidSettings where the files for TLS do not do."""
     tls = tls_context(settings)
     return uvicorn.Config(
         app,
         ssl_context_factory=None if tls is None else lambda *_: tls,
         loop="uvloop",
-        http=guarded(_protocol(settings), settings),
+        http=guarded(_protocol(settings, connections), settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -163,18 +155,24 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _protocol(settings: Settings) -> type[HttpToolsProtocol]:
-    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size."""
+def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsProtocol]:
+    """uvicorn's HTTP with what it lacks: limits on the head of a request, in time and size; an end of connections that
+    loses nothing."""
 
     class Protocol(HttpToolsProtocol):
         _in_head = True
         _head_bytes = 0
         _ended_here = False  # a request ended within the last read: most of that read may be its body
         _head_timer: asyncio.TimerHandle | None = None
+        _body_timer: asyncio.TimerHandle | None = None
+        _body_due = 0.0  # when less than a piece of a body is worth waking its reader
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
+            connections.add(self)
             self._await_head()
+            if connections.leaving:
+                self._part()
 
         def data_received(self, data: bytes) -> None:
             self._ended_here = False
@@ -190,14 +188,67 @@ def _protocol(settings: Settings) -> type[HttpToolsProtocol]:
             self._head_bytes = 0
             self._forget_timer()
             super().on_headers_complete()
+            if connections.ends_with_answer():
+                self.cycle.keep_alive = False
+
+        def on_body(self, body: bytes) -> None:
+            """Wake whoever reads the body for a good piece of it, or when the last time is long ago.
+
+            Half of a thousand clients that send a byte a second would else cost the event loop a tenth of its time.
+            """
+            if self.cycle.response_complete:
+                return
+            self.cycle.body += body
+            if len(self.cycle.body) >= PIECE_BYTES or self.loop.time() >= self._body_due:
+                if len(self.cycle.body) > HIGH_WATER_LIMIT:
+                    self.flow.pause_reading()
+                self._wake_reader()
+            elif self._body_timer is None:
+                self._body_timer = self.loop.call_at(self._body_due, self._wake_reader)
 
         def on_message_complete(self) -> None:
             self._in_head = self._ended_here = True
+            self._body_due = 0.0
+            self._forget_body_timer()
             super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if connections.leaving:
+                self._part()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget_timer()
+            self._forget_body_timer()
+            connections.discard(self)
             super().connection_lost(exc)
+
+        def _wake_reader(self) -> None:
+            self._forget_body_timer()
+            self._body_due = self.loop.time() + settings.body_idle_timeout_s / 4
+            self.cycle.message_event.set()
+
+        def _forget_body_timer(self) -> None:
+            if self._body_timer is not None:
+                self._body_timer.cancel()
+                self._body_timer = None
+
+        def leave(self) -> None:
+            if self._is_idle():
+                self._part()
+            elif self.cycle is not None and not self.cycle.response_started:
+                self.cycle.keep_alive = False
+
+        def _part(self) -> None:
+            if not self.transport.is_closing():
+                self.loop.call_later(GRACE_S, self._hang_up)
+
+        def _hang_up(self) -> None:
+            if self._is_idle():
+                self.transport.close()
+
+        def _is_idle(self) -> bool:
+            return not self._head_bytes and (self.cycle is None or self.cycle.response_complete)
 
         def _await_head(self) -> None:
             if self._head_timer is None:

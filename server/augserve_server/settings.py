@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     """Where pipelines run: cpu, cuda:N, or auto (CUDA where there is one, else the CPU)."""
     failover: Literal["none", "cpu"] = "none"
     """Where work goes on when a CUDA device fails: cpu (same results), or none (503, and /healthz wants a restart)."""
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Processes that serve, kept by one more that replaces those that die; absent: one process, and none to keep it."""
+    worker_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """A worker whose event loop has not turned for so long hangs, and is replaced, in seconds."""
     pipelines: Path | None = None
     """Folder of pipelines, one YAML file each; absent: those that ship with augserve."""
     reload: bool = True

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_service import problem
 
-from augserve import AugserveError, ConnectionFailed, Overloaded, Retries, ServiceUnavailable, Timeout
+from augserve import AugserveError, ConnectionFailed, ConnectionLost, Overloaded, Retries, ServiceUnavailable, Timeout
 from augserve.errors import service_error
 from augserve.retries import Attempts, read_retry_after
 from augserve.wire import Problem
@@ -91,6 +91,12 @@ def test_an_error_that_would_come_again_is_final(status: int) -> None:
 )
 def test_an_error_that_may_pass_is_tried_again(failure: AugserveError) -> None:
     assert Attempts(Retries(draw=fixed(0.5)), FakeClock(), timeout_s=None).delay_s(failure) == pytest.approx(0.1)
+
+
+def test_a_connection_that_broke_off_is_made_again_at_once_the_first_time() -> None:
+    attempts = Attempts(Retries(draw=fixed(0.5)), FakeClock(), timeout_s=None)
+    assert attempts.delay_s(ConnectionLost("lost")) == 0
+    assert attempts.delay_s(ConnectionLost("lost")) == pytest.approx(0.2)
 
 
 def test_the_servers_own_deadline_is_final() -> None:

@@ -74,7 +74,7 @@ def _options(settings: Settings, largest: int) -> Sequence[tuple[str, Any]]:
     return (
         ("grpc.max_receive_message_length", largest),  # of a compressed message too, once it is not
         ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not to be shared
+        ("grpc.so_reuseport", int(settings.workers is not None)),  # else a port that is taken is an error
         ("grpc.max_concurrent_streams", STREAMS_OF_CONNECTION),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", int(settings.head_timeout_s * 1000)),

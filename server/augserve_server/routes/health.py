@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -30,9 +28,9 @@ async def ready(request: Request) -> JSONResponse:
 
 @router.get("/metrics", **METRICS)
 async def metrics(request: Request) -> Response:
-    """Counters and histograms for Prometheus."""
+    """Counters and histograms for Prometheus, over all workers."""
     service: Service = request.app.state.service
-    return Response(await asyncio.to_thread(service.metrics.text), headers={"Content-Type": CONTENT_TYPE})
+    return Response(await service.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _state(good: str, reasons: list[str]) -> JSONResponse:
