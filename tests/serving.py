@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy
@@ -73,7 +73,8 @@ def run_server(**settings: Any) -> Iterator[Live]:
         yield live
     finally:
         if thread.is_alive():
-            live.drain()
+            with suppress(RuntimeError):  # it has just ended by itself
+                live.drain()
         thread.join(START_S)
         assert not thread.is_alive(), "the server did not stop"
 

@@ -116,4 +116,4 @@ def test_the_page_on_the_command_line_has_every_command_and_option() -> None:
         options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")} - {
             "--help"
         }
-        assert set(re.findall(r"--[a-z]+", sections[name])) == options, name
+        assert set(re.findall(r"--[a-z][a-z-]*", sections[name])) == options, name

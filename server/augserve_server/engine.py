@@ -54,6 +54,14 @@ Results: TypeAlias = Together | list[Body | Several | ServiceError]
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """What came of every view of every image, in order; and the pixels of what was worked on, each view's apart."""
+
+    results: Sequence[Result | ServiceError]
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
     """The results of a replay, how they were written, and the seed in each one's record."""
 
@@ -83,13 +91,11 @@ class Engine:
 
     async def augment(self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Results:
         """The results of every view of every image, in order, as the order's form has them."""
-        results = await self.run(order, uploads, ticket, timings)
-        with timings.at("encode"):
-            return await self._encode(order.served.name, order.form, results, ticket)
+        done = await self.run(order, uploads, ticket, timings)
+        with self._ledger.wanted(done.pixels, timings), timings.at("encode"):
+            return await self._encode(order.served.name, order.form, done.results, ticket)
 
-    async def run(
-        self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings
-    ) -> list[Result | ServiceError]:
+    async def run(self, order: Order, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Done:
         """What comes of every view of every image, in order; an image that fails, fails alone.
 
         ``ticket`` holds what the request takes up, ``timings`` tells how far it is. When the caller is cancelled, what
@@ -102,11 +108,11 @@ class Engine:
         ran = await self._compute(order, items, prices, ticket, timings)
         timings.ran(result for result in ran if isinstance(result, Ran))
         results = [self._checked(one.result) if isinstance(one, Ran) else one for one in ran]
+        pixels = sum(item.pixels for item in _good(items)) * order.views
         if order.mixes and any(isinstance(result, Augmented) for result in results):
-            pixels = sum(item.pixels for item in _good(items)) * order.views
             with self._ledger.wanted(pixels, timings), timings.at("mix"):
                 results = await self._mix(order, results)
-        return results
+        return Done(results, pixels)
 
     async def replay(self, order: ReplayOrder, uploads: Sequence[Upload], ticket: Ticket, timings: Timings) -> Replayed:
         """What the records make of the samples that they came with, in order; a sample that fails, fails alone."""

@@ -73,6 +73,8 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Feed the device and watch the folder; on the way out, stop both and end the threads."""
         self.executor.begin()
+        if self.telemetry is not None:
+            self.telemetry.start()
         self._start("batcher", self._batcher.run())
         if self.settings.reload:
             self._start("reload", self.catalog.watch())

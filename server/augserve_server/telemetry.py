@@ -74,9 +74,12 @@ class Telemetry:
         named = SERVICE_NAME in OTELResourceDetector().detect().attributes
         resource = Resource.create({} if named else {SERVICE_NAME: "augserve"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("augserve")
         self._propagator = TraceContextTextMapPropagator()
+
+    def start(self) -> None:
+        """Send what ends from now on, in a thread: after any fork."""
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     def begin(self, carrier: Mapping[str, str]) -> RequestSpan:
         """A request has come; ``carrier`` has its headers, or the metadata of its call, with names in lower case."""

@@ -135,7 +135,7 @@ def test_the_log_has_the_name_and_never_the_token(live: Live, caplog: pytest.Log
         client.get("/v1/pipelines", headers=bearer(INFER))
         client.get("/v1/pipelines", headers=bearer("y" * 50))
     lines = [record for record in caplog.records if record.name == "augserve.access"]
-    assert [record.about["client"] for record in lines[:2]] == ["dashboard", "127.0.0.1"]  # type: ignore[attr-defined]
+    assert {record.about["client"] for record in lines} == {"dashboard", "127.0.0.1"}  # type: ignore[attr-defined]
     everything = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
     assert not any(secret in everything for secret in (READ, INFER, "y" * 50))
 

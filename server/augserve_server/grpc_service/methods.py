@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -79,12 +80,12 @@ class Documents:
 
     async def model_metadata(self, request: Any, _: Visit) -> Document:
         """What a pipeline takes and gives."""
-        return metadata_document(find(self._service.catalog, request.name, request.version))
+        return await asyncio.to_thread(metadata_document, find(self._service.catalog, request.name, request.version))
 
     async def model_config(self, request: Any, _: Visit) -> Document:
         """The same as a configuration."""
         served = find(self._service.catalog, request.name, request.version)
-        return {"config": config_document(served, self._service.settings)}
+        return {"config": await asyncio.to_thread(config_document, served, self._service.settings)}
 
     async def model_statistics(self, request: Any, _: Visit) -> Document:
         """Of one pipeline, or of all."""

@@ -91,9 +91,10 @@ class Inference:
     async def _work(
         self, packing: Packing, inputs: Inputs, names: Sequence[str], visit: Visit
     ) -> tuple[Sequence[Outcome], Sequence[oip.OutputTensor]]:
-        outcomes = await self.service.engine.run(packing.order, inputs.uploads, visit.ticket, visit.timings)
+        done = await self.service.engine.run(packing.order, inputs.uploads, visit.ticket, visit.timings)
+        outcomes = done.results
         packing.check(outcomes)
-        with visit.timings.at("encode"):
+        with self.service.ledger.wanted(done.pixels, visit.timings), visit.timings.at("encode"):
             visit.ticket.take(Load(bytes=packing.copied_bytes(outcomes, names)))
             if packing.is_cheap(outcomes, names):
                 return outcomes, packing.pack(outcomes, names)
