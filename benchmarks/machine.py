@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -68,3 +70,21 @@ def processor() -> str:
 
 def _memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+
+
+def halves() -> tuple[set[int], set[int]]:
+    """The cores of this process in two halves; where there is one core, twice that."""
+    mine = sorted(os.sched_getaffinity(0))
+    middle = len(mine) // 2
+    return set(mine[:middle] or mine), set(mine[middle:])
+
+
+@contextmanager
+def on_cores(chosen: set[int]) -> Iterator[None]:
+    """What begins within runs on these cores, as this process does meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, chosen)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from enum import StrEnum
 from time import monotonic
 from typing import Final
@@ -157,6 +157,12 @@ class Admission:
         """Seconds until all work in the house is done, at the rate at which it is done."""
         return self.load.microseconds / MICRO / self._throughput.rate
 
+    @property
+    def _bound(self) -> Load:
+        """The limit as of now: of work that is done more slowly than predicted, and waits longer, there may be less."""
+        slower = min(self._throughput.rate, 1.0)
+        return replace(self.limit, microseconds=int(self.limit.microseconds * slower))
+
     def check(self, load: Load, ticket: Ticket) -> None:
         """Raise TooMuchWork or QueueFull where ``load`` is not admitted for a request that holds some already."""
         whole = ticket.held + load
@@ -165,7 +171,7 @@ class Admission:
         self._see(ticket.client)
         measure, excess = self._excess(load, ticket)
         if excess > 0:
-            used = self.load.shares(self.limit)[measure]
+            used = self.load.shares(self._bound)[measure]
             raise self._refusal(measure, excess / max(used, excess), load, ticket)
 
     def take(self, load: Load, ticket: Ticket) -> None:
@@ -194,9 +200,10 @@ class Admission:
 
         Where nobody else holds any, it may fill all.
         """
+        bound = self._bound
         part = BULK_PART if ticket.priority is Priority.BULK else 1.0
-        used, others = self._used(ticket.client).shares(self.limit), (self.load - ticket.held).shares(self.limit)
-        asked = load.bounded(self.limit).shares(self.limit)
+        used, others = self._used(ticket.client).shares(bound), (self.load - ticket.held).shares(bound)
+        asked = load.bounded(bound).shares(bound)
         open_part = self._open_part(load, ticket)
         rooms = {
             measure: used[measure] + asked[measure] - part * open_part[measure]
@@ -207,25 +214,27 @@ class Admission:
 
     def _open_part(self, load: Load, ticket: Ticket) -> dict[str, float]:
         """How much of each measure this client may fill: all of it, if it is alone or holds less than its share."""
-        others = (self._held.get(ticket.client, Load()) - ticket.held).shares(self.limit)
+        bound = self._bound
+        others = (self._held.get(ticket.client, Load()) - ticket.held).shares(bound)
         if len(self._seen) < 2:
             return dict.fromkeys(others, 1.0)
-        with_this = (self._held.get(ticket.client, Load()) + load).shares(self.limit)
+        with_this = (self._held.get(ticket.client, Load()) + load).shares(bound)
         fair = 1 / (len(self._held.keys() | {ticket.client}) + 1)
         return {measure: 1.0 if others[measure] == 0 or with_this[measure] <= fair else OPEN_PART for measure in others}
 
     def _used(self, client: str) -> Load:
         """What a client finds held: of the work of each other one, no more than it may fill, whatever it was let in."""
-        if self.load.microseconds <= self.limit.microseconds:
+        if self.load.microseconds <= (limit := self._bound.microseconds):
             return self.load
-        most = int(OPEN_PART * self.limit.microseconds)
+        most = int(OPEN_PART * limit)
         microseconds = sum(
             held.microseconds if name == client else min(held.microseconds, most) for name, held in self._held.items()
         )
         return Load(self.load.results, self.load.pixels, self.load.bytes, microseconds)
 
     def _refusal(self, measure: str, excess: float, load: Load, ticket: Ticket) -> QueueFull:
-        fits = (self._used(ticket.client) + load.bounded(self.limit)).share(self.limit) <= 1
+        bound = self._bound
+        fits = (self._used(ticket.client) + load.bounded(bound)).share(bound) <= 1
         bulk = fits and ticket.priority is Priority.BULK
         cause = "bulk" if bulk else "share" if fits else _WORDS[measure]
         self._refused(cause, ticket.priority)

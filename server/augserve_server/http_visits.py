@@ -23,8 +23,8 @@ from augserve_server.visits import ABORT_KEY, CROWDED_KEY, LONGEST_PATH, SCOPE_K
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KNOWN_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
-AT_ONCE_S: Final = 0.02
 SMALL_BYTES: Final = 1024 * 1024
+"""What is left of a body that was refused for load, if it is no larger, is let go by: its connection stays."""
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """A refused body is read on for a little, so that its sender gets to read the answer instead of a broken pipe."""
@@ -127,7 +127,7 @@ class HttpVisit(Visit):
         if message["type"] == "http.response.start":
             self.write_began = perf_counter()
             if self._small and message["status"] == QueueFull.status:
-                await self._read_what_has_come()
+                self._unread = False
             self._add_headers(message)
             self._allow_time(message)
         elif self._unread and not message.get("more_body", False):
@@ -175,13 +175,6 @@ class HttpVisit(Visit):
             headers["Cache-Control"] = "no-store"
         if self._unread or CROWDED_KEY in self.scope:
             headers["Connection"] = "close"
-
-    async def _read_what_has_come(self) -> None:
-        """A small body that nobody wants, and that is here by now, need not cost the connection."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(AT_ONCE_S):
-                while self._unread and (await self.receive())["type"] != "http.disconnect":
-                    pass
 
     async def _linger(self) -> None:
         left = LINGER_BYTES

@@ -165,6 +165,7 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
         _ended_here = False  # a request ended within the last read: most of that read may be its body
         _head_timer: asyncio.TimerHandle | None = None
         _body_timer: asyncio.TimerHandle | None = None
+        _rest_timer: asyncio.TimerHandle | None = None  # of a body that nobody waits for any more
         _body_due = 0.0  # when less than a piece of a body is worth waking its reader
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -210,16 +211,20 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
             self._in_head = self._ended_here = True
             self._body_due = 0.0
             self._forget_body_timer()
+            self._forget_rest_timer()
             super().on_message_complete()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
+            if not self._in_head and self._rest_timer is None:
+                self._rest_timer = self.loop.call_later(settings.body_idle_timeout_s, self.transport.abort)
             if connections.leaving:
                 self._part()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget_timer()
             self._forget_body_timer()
+            self._forget_rest_timer()
             connections.discard(self)
             super().connection_lost(exc)
 
@@ -232,6 +237,11 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
             if self._body_timer is not None:
                 self._body_timer.cancel()
                 self._body_timer = None
+
+        def _forget_rest_timer(self) -> None:
+            if self._rest_timer is not None:
+                self._rest_timer.cancel()
+                self._rest_timer = None
 
         def leave(self) -> None:
             if self._is_idle():

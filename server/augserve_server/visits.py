@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from starlette.requests import Request
 
 from augserve_server.admission import Priority, Ticket
+from augserve_server.errors import QueueFull
 from augserve_server.service import Service
 from augserve_server.timings import Timings
 from augserve_server.watched import watched
@@ -25,7 +26,32 @@ ABORT_KEY: Final = "augserve.abort"
 """In the scope: what ends the connection at once."""
 LONGEST_PATH: Final = 200
 
+REFUSALS_PER_S: Final = 10
+"""Most lines a second about requests that were refused for load: more would be work where there is too much of it."""
+
 logger = logging.getLogger("augserve.access")
+
+
+class _Refusals:
+    """Lets some of many lines through, and counts the others."""
+
+    def __init__(self) -> None:
+        self._second = self._lines = self._left_out = 0
+
+    def left_out(self) -> int | None:
+        """How many lines were left out before this one; None where this one is too."""
+        second = int(perf_counter())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines > REFUSALS_PER_S:
+            self._left_out += 1
+            return None
+        count, self._left_out = self._left_out, 0
+        return count
+
+
+_refusals = _Refusals()
 
 
 class Visit:
@@ -92,7 +118,10 @@ class Visit:
         return {}
 
     def log(self) -> None:
-        """One line about the request."""
+        """One line about the request; of many that were refused for load, about some."""
+        left_out = _refusals.left_out() if self.status == QueueFull.status else 0
+        if left_out is None:
+            return
         about = {
             "id": self.id,
             "client": self.client,
@@ -105,6 +134,7 @@ class Visit:
             "failed": self.failed,
             "error": self.error,
             **({"trace": self.trace_id} if self.trace_id else {}),
+            **({"left_out": left_out} if left_out else {}),
         }
         level = logging.DEBUG if self.quiet else logging.INFO
         outcome = f"{self.status} {self.error}".rstrip()

@@ -128,8 +128,14 @@ def _is_dimension(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < DIMENSION_LIMIT
 
 
+_FEW: Final = 64
+"""Brackets that are not worth looking for strings."""
+
+
 def _depth(raw: bytes) -> int:
-    """How deep brackets nest outside of strings."""
+    """How deep brackets nest outside of strings; where there are few of them, how many there are."""
+    if (brackets := raw.count(b"[") + raw.count(b"{")) <= _FEW:
+        return brackets
     steps = _STEPS[np.frombuffer(_STRING.sub(b"", raw), np.uint8)]
     return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
 
