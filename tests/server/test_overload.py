@@ -19,6 +19,7 @@ import pytest
 from augserve.wire import TIMEOUT_MS_HEADER, read_npy
 from factories import make_file
 from serving import Live, busy_decoders, busy_device, run_server, server_process, until
+from wires import answer, connect, ended, head
 
 SMALL = make_file("JPEG", (60, 80))  # decoded when its batch runs
 EARLY = make_file("PNG", (60, 80))  # decoded before: what is drawn for it waits for its orientation
@@ -110,6 +111,22 @@ def _closed(connection: socket.socket) -> bool:
 
 
 # Late.
+
+
+def test_a_small_body_that_is_refused_is_let_go_by_and_its_connection_stays() -> None:
+    with run_server(max_requests=1) as live, busy_device(live), connect(live) as connection:
+        for _ in range(2):
+            connection.sendall(head("Content-Length: 300000"))
+            status, response, _ = answer(connection)
+            assert (status, response.headers["connection"]) == (429, None)
+            connection.sendall(bytes(300_000))
+
+
+def test_a_refused_body_that_never_comes_ends_its_connection() -> None:
+    with run_server(max_requests=1, body_idle_timeout_s=0.2) as live, busy_device(live), connect(live) as connection:
+        connection.sendall(head("Content-Length: 300000") + b"x")
+        assert answer(connection)[0] == 429
+        assert ended(connection)
 
 
 def test_a_deadline_while_the_decoders_are_busy_leaves_the_image_undecoded() -> None:
