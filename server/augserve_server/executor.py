@@ -76,13 +76,14 @@ class Executor:
         return await self._in_thread(self._mix, pipeline, results, seed)
 
     def warm_up(self, pipeline: Pipeline) -> None:
-        """Run a pipeline once, so that its first request pays for no set-up. An image that it refuses is fine."""
+        """Run a pipeline, so that its first request pays for no set-up. An image that it refuses is fine."""
         channels = 1 if pipeline.input.mode == "L" else 3
-        image = torch.zeros(channels, WARM_UP_SIDE, WARM_UP_SIDE, dtype=torch.uint8)
+        decoded = torch.zeros(WARM_UP_SIDE, WARM_UP_SIDE, channels, dtype=torch.uint8).permute(2, 0, 1)
         alone = pipeline.per_sample
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
-                OverImages(form).run([image], [0], self._recovery.place, nobody)
+                for image in (decoded, decoded.contiguous()):  # and for each way that pixels lie
+                    OverImages(form).run([image], [0], self._recovery.place, nobody)
         except InvalidInput:
             return
 
