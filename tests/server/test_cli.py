@@ -138,7 +138,7 @@ def test_an_interrupted_run_leaves_whole_files_and_can_go_on(folder: Path) -> No
     (folder / "out").mkdir()
     command = [sys.executable, "-m", "augserve_server", "run", "floats.yaml", "photos", "-o", "out"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for changes in watch(folder / "out", rust_timeout=60_000, yield_on_timeout=True):
+    for changes in watch(folder / "out", debounce=50, step=10, rust_timeout=60_000, yield_on_timeout=True):
         assert changes, "nothing was written for a minute"
         if any(path.endswith(".npy") and not Path(path).name.startswith(".") for _, path in changes):
             break
