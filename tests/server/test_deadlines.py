@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
@@ -152,3 +153,15 @@ def test_results_that_came_before_the_others_are_wasted_when_the_request_is_give
             return s.metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "run"})
 
     assert asyncio.run(give_up()) == 1.0
+
+
+def test_the_shortest_of_several_deadlines_is_the_one_that_a_sample_waits_by(live: Live) -> None:
+    headers = {TIMEOUT_MS_HEADER: "9000", "Inference-Header-Content-Length": "0"}
+    url = f"{live.url}/v2/models/imagenet_train/infer"  # the protocol has a deadline of its own, which is not given
+    with ThreadPoolExecutor(1) as asking, busy_device(live):
+        asked = asking.submit(httpx.post, url, content=SMALL, headers=headers, timeout=30)
+        until(lambda: bool(live.service._batcher._queues))
+        (queue,) = live.service._batcher._queues.values()
+        (sample,) = queue._samples.values()
+        assert sample.claim.deadline - sample.submitted < 9.0
+    assert asked.result().status_code == 200
