@@ -169,10 +169,11 @@ class Admission:
         if Load(whole.results, whole.pixels, whole.bytes).share(self.limit) > 1:
             raise TooMuchWork(*(_hard(asdict(one)) for one in (whole, self.limit)))
         self._see(ticket.client)
-        measure, excess = self._excess(load, ticket)
+        bound = self._bound
+        measure, excess = self._excess(load, ticket, bound)
         if excess > 0:
-            used = self.load.shares(self._bound)[measure]
-            raise self._refusal(measure, excess / max(used, excess), load, ticket)
+            used = self.load.shares(bound)[measure]
+            raise self._refusal(measure, excess / max(used, excess), load, ticket, bound)
 
     def take(self, load: Load, ticket: Ticket) -> None:
         """Admit ``load``. Raises as ``check`` does."""
@@ -195,16 +196,15 @@ class Admission:
         else:
             self._held[client] = left
 
-    def _excess(self, load: Load, ticket: Ticket) -> tuple[str, float]:
+    def _excess(self, load: Load, ticket: Ticket, bound: Load) -> tuple[str, float]:
         """The measure that is fullest, and by how much of the whole it is over what this request may fill.
 
         Where nobody else holds any, it may fill all.
         """
-        bound = self._bound
         part = BULK_PART if ticket.priority is Priority.BULK else 1.0
-        used, others = self._used(ticket.client).shares(bound), (self.load - ticket.held).shares(bound)
+        used, others = self._used(ticket.client, bound).shares(bound), (self.load - ticket.held).shares(bound)
         asked = load.bounded(bound).shares(bound)
-        open_part = self._open_part(load, ticket)
+        open_part = self._open_part(load, ticket, bound)
         rooms = {
             measure: used[measure] + asked[measure] - part * open_part[measure]
             for measure in used
@@ -212,9 +212,8 @@ class Admission:
         }
         return max(rooms.items(), key=lambda item: item[1], default=("results", 0.0))
 
-    def _open_part(self, load: Load, ticket: Ticket) -> dict[str, float]:
+    def _open_part(self, load: Load, ticket: Ticket, bound: Load) -> dict[str, float]:
         """How much of each measure this client may fill: all of it, if it is alone or holds less than its share."""
-        bound = self._bound
         others = (self._held.get(ticket.client, Load()) - ticket.held).shares(bound)
         if len(self._seen) < 2:
             return dict.fromkeys(others, 1.0)
@@ -222,19 +221,18 @@ class Admission:
         fair = 1 / (len(self._held.keys() | {ticket.client}) + 1)
         return {measure: 1.0 if others[measure] == 0 or with_this[measure] <= fair else OPEN_PART for measure in others}
 
-    def _used(self, client: str) -> Load:
+    def _used(self, client: str, bound: Load) -> Load:
         """What a client finds held: of the work of each other one, no more than it may fill, whatever it was let in."""
-        if self.load.microseconds <= (limit := self._bound.microseconds):
+        if self.load.microseconds <= bound.microseconds:
             return self.load
-        most = int(OPEN_PART * limit)
+        most = int(OPEN_PART * bound.microseconds)
         microseconds = sum(
             held.microseconds if name == client else min(held.microseconds, most) for name, held in self._held.items()
         )
         return Load(self.load.results, self.load.pixels, self.load.bytes, microseconds)
 
-    def _refusal(self, measure: str, excess: float, load: Load, ticket: Ticket) -> QueueFull:
-        bound = self._bound
-        fits = (self._used(ticket.client) + load.bounded(bound)).share(bound) <= 1
+    def _refusal(self, measure: str, excess: float, load: Load, ticket: Ticket, bound: Load) -> QueueFull:
+        fits = (self._used(ticket.client, bound) + load.bounded(bound)).share(bound) <= 1
         bulk = fits and ticket.priority is Priority.BULK
         cause = "bulk" if bulk else "share" if fits else _WORDS[measure]
         self._refused(cause, ticket.priority)
