@@ -10,7 +10,6 @@ from augserve_server.tokens import Scope
 
 HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 METRICS_PATH: Final = "/metrics"
-SAFE_METHODS: Final = ("GET", "HEAD")
 
 # The first that matches holds. Paths are as the router sees them: decoded, and matched to their end.
 _BY_PATH: Final[tuple[tuple[str, str, Scope], ...]] = (

@@ -69,7 +69,6 @@ async def augment(
     """Run a pipeline over one image or several, each under a seed of its own."""
     service: Service = request.app.state.service
     visit = visit_of(request)
-    service.enter()
     served = service.catalog[pipeline]
     visit.pipeline = served.name
     order = take_order(request, served, query, service)

@@ -43,7 +43,6 @@ async def replay(request: Request, query: Annotated[ReplayQuery, Query()], timeo
     """Do again what records say, to the same samples or to others of the same size."""
     service: Service = request.app.state.service
     visit = visit_of(request)
-    service.enter()
     check_given_once(request)
     order = ReplayOrder(query.rule, ", ".join(request.headers.getlist("accept")), query.quality)
     negotiate(order.accept, TYPES)  # what could never be sent is refused before a byte of the body is read

@@ -33,7 +33,6 @@ async def infer(request: Request) -> Reply:
     """Run a pipeline over tensors."""
     service: Service = request.app.state.service
     visit = visit_of(request)
-    service.enter()
     name, version = request.path_params["name"], request.path_params.get("version", "")
     visit.pipeline = find(service.catalog, name, version).name
     answer = await within(read_timeout_ms(request), service, visit, _work(request, service, visit, name, version))
