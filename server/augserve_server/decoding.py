@@ -84,14 +84,12 @@ class Ready:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        height, width = self.image.pixels.shape[1:]
-        return height, width
+        return self.image.size
 
     @property
     def pixels(self) -> int:
         """Height times width."""
-        height, width = self.size
-        return height * width
+        return self.image.area
 
     @property
     def frames(self) -> int:

@@ -74,7 +74,7 @@ class EncodedSample:
 
 def raw_header(image: RawImage) -> Header:
     """What a header would say of an image that came as its pixels."""
-    height, width = image.pixels.shape[1:]
+    height, width = image.size
     return Header("raw", width, height, orientation=1)
 
 

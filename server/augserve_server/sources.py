@@ -68,8 +68,7 @@ class Raw:
 
     @property
     def size(self) -> tuple[int, int]:
-        height, width = self.image.pixels.shape[1:]
-        return height, width
+        return self.image.size
 
     @property
     def frames(self) -> None:
@@ -77,8 +76,7 @@ class Raw:
 
     @property
     def pixels(self) -> int:
-        height, width = self.size
-        return height * width
+        return self.image.area
 
     def decode(self, rule: InputRule, patience: Patience) -> Pixels:
         return self.image.pixels.transpose(1, 2, 0)

@@ -40,6 +40,18 @@ class RawImage:
         """Bytes, as of an image that came encoded."""
         return self.pixels.nbytes
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.pixels.shape[1:]
+        return height, width
+
+    @property
+    def area(self) -> int:
+        """Height times width."""
+        height, width = self.size
+        return height * width
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
