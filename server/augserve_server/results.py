@@ -15,7 +15,7 @@ from augserve_server.codecs import encode
 from augserve_server.errors import NotAcceptable, ServiceError
 from augserve_server.negotiation import TYPES
 from augserve_server.pools import Meter, Pool
-from augserve_server.sample_bodies import Body, Several, write_file, write_parts
+from augserve_server.sample_bodies import Body, Several, raw, write_file, write_parts
 from augserve_server.work import Augmented
 
 __all__ = ["Body", "Encoder", "Form", "Several", "stack", "write_all", "write_one", "write_tensor"]
@@ -110,13 +110,10 @@ def write_all(results: Sequence[Tensor], form: Form) -> Body:
 
 def write_tensor(tensor: Tensor, media_type: str) -> Body:
     """An npy or safetensors file of ``tensor``, around its own memory."""
-    tensor = tensor.contiguous()
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    bits = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor  # numpy has no bfloat16
-    data = bits.numpy().data.cast("B")
+    dtype, shape, data = raw(tensor)
     if media_type == NPY:
-        return [write_npy_header(dtype, tensor.shape), data]
-    return write_safetensors({TENSOR_NAME: (dtype, tensor.shape, data)})
+        return [write_npy_header(dtype, shape), data]
+    return write_safetensors({TENSOR_NAME: (dtype, shape, data)})
 
 
 def stack(results: Sequence[Tensor]) -> Tensor:

@@ -56,7 +56,7 @@ class Several:
 
 def write_file(result: Augmented) -> Body:
     """The safetensors file of a result: its tensors by name, and what there is to say about them."""
-    tensors = {name: _raw(leaf) for name, leaf in result.leaves.items()}
+    tensors = {name: raw(leaf) for name, leaf in result.leaves.items()}
     boxes, points = (metadata(result.leaves.get(name)) for name in (BOXES_PART, KEYPOINTS_PART))
     canvas_size = {**points, **boxes}.get("canvas_size")
     about = wire.Metadata(
@@ -136,7 +136,7 @@ def _record(result: Augmented) -> str | None:
     return None if result.record is None else json.dumps(result.record.to_json(), separators=(",", ":"))
 
 
-def _raw(leaf: Tensor) -> tuple[str, tuple[int, ...], Buffer]:
+def raw(leaf: Tensor) -> tuple[str, tuple[int, ...], Buffer]:
     """Element type, shape and bytes of a tensor, in its own memory."""
     tensor = leaf.as_subclass(Tensor).contiguous()
     bits = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor  # numpy has no bfloat16

@@ -32,7 +32,7 @@ from augserve_server.oip.names import (
 from augserve_server.oip.options import OnError
 from augserve_server.orders import Order
 from augserve_server.results import Form, adjacent, stack, write_one
-from augserve_server.sample_bodies import Body, can_be_picture, write_file, write_targets
+from augserve_server.sample_bodies import Body, can_be_picture, raw, write_file, write_targets
 from augserve_server.work import Augmented, Result
 
 Outcome: TypeAlias = Result | ServiceError
@@ -130,7 +130,7 @@ class Packing:
         good = {i: _image(one) for i, one in enumerate(outcomes) if not isinstance(one, ServiceError)}
         dtype = next(iter(good.values())).dtype if good else self._dtype
         if len(good) == len(outcomes) and len({image.shape for image in good.values()}) == 1:
-            pixels = stack([*good.values()]).contiguous()
+            pixels = stack([*good.values()])
         elif self.is_list:
             return _listed(name, good, len(outcomes), dtype)
         else:
@@ -139,7 +139,8 @@ class Packing:
             pixels = torch.zeros((len(outcomes), *shape), dtype=dtype)
             for i, image in good.items():
                 pixels[i][tuple(slice(side) for side in image.shape)] = image
-        return oip.OutputTensor(name, _datatype(dtype), tuple(pixels.shape), [_memory(pixels)])
+        known, shape, data = raw(pixels)
+        return oip.OutputTensor(name, oip.OF_DTYPE[known], shape, [data])
 
     def _shapes(self, outcomes: Sequence[Outcome]) -> oip.OutputTensor:
         rank = 4 if self.is_clip else 3
@@ -205,7 +206,7 @@ def _integers(name: str, values: Sequence[int]) -> oip.OutputTensor:
 
 def _listed(name: str, good: Mapping[int, Tensor], count: int, dtype: torch.dtype) -> oip.OutputTensor:
     """The bytes of each result, and none of those that there are not."""
-    bodies: list[Body] = [[_memory(good[i].contiguous())] if i in good else [] for i in range(count)]
+    bodies: list[Body] = [[raw(good[i])[2]] if i in good else [] for i in range(count)]
     return _strings(name, bodies, {DATATYPE_KEY: _datatype(dtype)})
 
 
@@ -218,8 +219,3 @@ def _strings(name: str, bodies: Sequence[Body], parameters: oip.Parameters = Map
 
 def _datatype(dtype: torch.dtype) -> str:
     return oip.OF_DTYPE[str(dtype).removeprefix("torch.")]
-
-
-def _memory(pixels: Tensor) -> Buffer:
-    bits = pixels.view(torch.int16) if pixels.dtype == torch.bfloat16 else pixels  # numpy has no bfloat16
-    return bits.numpy().data.cast("B") if pixels.numel() else b""

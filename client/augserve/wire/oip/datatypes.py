@@ -62,3 +62,8 @@ def check_datatype(name: str, datatype: str) -> None:
     """Raise ``InvalidBody`` for a type that the protocol does not have."""
     if datatype not in NAMES:
         raise InvalidBody(f"tensor {name!r} has datatype {datatype!r}; allowed: {', '.join(NAMES)}")
+
+
+def short(value: object) -> str:
+    """A value as the text of an error repeats it."""
+    return repr(value)[:80]

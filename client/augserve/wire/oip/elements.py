@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from augserve.wire.dtypes import Buffer, InvalidBody, flat
-from augserve.wire.oip.datatypes import BINARY_ONLY, BYTES, NUMPY, size_of
+from augserve.wire.oip.datatypes import BINARY_ONLY, BYTES, NUMPY, short, size_of
 
 MAX_STRINGS: Final = 1 << 17
 """Elements of a tensor of BYTES: they are read one by one, a microsecond each."""
@@ -65,7 +65,7 @@ def write_strings(elements: Sequence[Buffer]) -> list[Buffer]:
 def read_json(name: str, datatype: str, shape: Sequence[int], data: object) -> Buffer | list[Buffer]:
     """The elements of a tensor whose ``data`` is a list, flat or nested; raises ``InvalidBody`` where it is not."""
     if not isinstance(data, list):
-        raise InvalidBody(f"tensor {name!r}: data is a list of its elements, not {_short(data)}")
+        raise InvalidBody(f"tensor {name!r}: data is a list of its elements, not {short(data)}")
     if datatype in BINARY_ONLY:
         raise InvalidBody(f"tensor {name!r}: {datatype} cannot be sent as JSON; send it as binary data")
     values, count = _flatten(name, data), prod(shape)
@@ -108,7 +108,7 @@ def _text(name: str, value: object) -> bytes:
             return value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair
         pass
-    raise InvalidBody(f"tensor {name!r}: an element of BYTES in JSON is a string of UTF-8, not {_short(value)}")
+    raise InvalidBody(f"tensor {name!r}: an element of BYTES in JSON is a string of UTF-8, not {short(value)}")
 
 
 def _string(name: str, element: Buffer) -> str:
@@ -123,7 +123,7 @@ def _numbers(name: str, datatype: str, values: list[Any]) -> bytes:
     allowed = _JSON_TYPES.get(dtype.kind, {int})
     if not {type(value) for value in values} <= allowed:
         wrong = next(value for value in values if type(value) not in allowed)
-        raise InvalidBody(f"tensor {name!r}: {_short(wrong)} is not a value of {datatype}")
+        raise InvalidBody(f"tensor {name!r}: {short(wrong)} is not a value of {datatype}")
     try:
         with np.errstate(over="ignore"):
             numbers = np.array(values, dtype)
@@ -132,7 +132,3 @@ def _numbers(name: str, datatype: str, values: list[Any]) -> bytes:
     if dtype.kind == "f" and not np.isfinite(numbers).all():
         raise InvalidBody(f"tensor {name!r}: a value is out of the range of {datatype}")
     return numbers.tobytes()
-
-
-def _short(value: object) -> str:
-    return repr(value)[:80]

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from augserve.wire.dtypes import Buffer, InvalidBody
+from augserve.wire.oip.datatypes import short
 from augserve.wire.oip.tensors import Scalar
 
 MAX_NAME: Final = 256
@@ -63,14 +64,14 @@ def text_of(head: Mapping[str, Any], key: str, where: str, *, default: str | Non
         return value
     if value is None:
         raise InvalidBody(f"{where} has no {key!r}")
-    raise InvalidBody(f"{where}: {key!r} is a string of at most {MAX_NAME} characters, not {_short(value)}")
+    raise InvalidBody(f"{where}: {key!r} is a string of at most {MAX_NAME} characters, not {short(value)}")
 
 
 def objects_of(head: Mapping[str, Any], key: str, limit: int) -> list[dict[str, Any]]:
     """A list of objects; empty where it is absent."""
     values = head.get(key, [])
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise InvalidBody(f"{key!r} is a list of objects, not {_short(values)}")
+        raise InvalidBody(f"{key!r} is a list of objects, not {short(values)}")
     if len(values) > limit:
         raise InvalidBody(f"there are {len(values)} {key}; allowed are {limit}")
     return values
@@ -82,7 +83,7 @@ def shape_of(head: Mapping[str, Any], where: str) -> tuple[int, ...]:
     if not isinstance(shape, list) or len(shape) > MAX_RANK or not all(_is_dimension(size) for size in shape):
         raise InvalidBody(
             f"{where}: 'shape' is a list of at most {MAX_RANK} integers from 0 to {DIMENSION_LIMIT - 1}, "
-            f"not {_short(shape)}"
+            f"not {short(shape)}"
         )
     return tuple(shape)
 
@@ -91,7 +92,7 @@ def parameters_of(head: Mapping[str, Any], where: str, limits: HeadLimits) -> di
     """The parameters of a message or a tensor: strings, numbers and booleans by name."""
     values = head.get("parameters", {})
     if not isinstance(values, dict):
-        raise InvalidBody(f"{where}: 'parameters' is an object, not {_short(values)}")
+        raise InvalidBody(f"{where}: 'parameters' is an object, not {short(values)}")
     if len(values) > limits.parameters:
         raise InvalidBody(f"{where} has {len(values)} parameters; allowed are {limits.parameters}")
     for name, value in values.items():
@@ -102,25 +103,25 @@ def parameters_of(head: Mapping[str, Any], where: str, limits: HeadLimits) -> di
 def check_parameter(where: str, name: str, value: object) -> None:
     """Raise ``InvalidBody`` for a parameter that cannot be, or whose name is kept for another server."""
     if not _can_be_sent(name) or len(name) > MAX_NAME:
-        raise InvalidBody(f"{where}: a parameter has a name that cannot be: {_short(name)}")
+        raise InvalidBody(f"{where}: a parameter has a name that cannot be: {short(name)}")
     if name.startswith(RESERVED_PREFIX):
         raise InvalidBody(f"{where}: parameter {name!r} begins with {RESERVED_PREFIX!r}, which is reserved")
     good = isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))
     if not good and not (isinstance(value, str) and _can_be_sent(value)):
-        raise InvalidBody(f"{where}: parameter {name!r} is a string, a number or a boolean, not {_short(value)}")
+        raise InvalidBody(f"{where}: parameter {name!r} is a string, a number or a boolean, not {short(value)}")
 
 
 def size_parameter(where: str, name: str, value: object) -> int:
     """A number of bytes; raises ``InvalidBody`` for anything else."""
     if not _is_dimension(value):
-        raise InvalidBody(f"{where}: {name} is an integer from 0 to {DIMENSION_LIMIT - 1}, not {_short(value)}")
+        raise InvalidBody(f"{where}: {name} is an integer from 0 to {DIMENSION_LIMIT - 1}, not {short(value)}")
     return value  # type: ignore[return-value]  # it is an integer
 
 
 def flag_parameter(where: str, name: str, value: object) -> bool:
     """True or false; raises ``InvalidBody`` for anything else."""
     if not isinstance(value, bool):
-        raise InvalidBody(f"{where}: {name} is true or false, not {_short(value)}")
+        raise InvalidBody(f"{where}: {name} is true or false, not {short(value)}")
     return value
 
 
@@ -157,7 +158,3 @@ def _can_be_sent(text: str) -> bool:
 
 def _kind(value: object) -> str:
     return {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
-
-
-def _short(value: object) -> str:
-    return repr(value)[:80]
