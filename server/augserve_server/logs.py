@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any, Final
 
 from augserve_server.origins import origin
@@ -15,6 +16,26 @@ CHATTY: Final = ("uvicorn", "watchfiles", "PIL", "opentelemetry", "urllib3")
 
 # Control characters of both kinds, and the separators that some readers take for line ends.
 _CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
+class Sparing:
+    """Lets so many lines a second through, and counts the others. Used from the event loop only."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = self._lines = self._left_out = 0
+
+    def left_out(self) -> int | None:
+        """How many lines were left out before this one; None where this one is to be left out too."""
+        second = int(perf_counter())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines > self._most:
+            self._left_out += 1
+            return None
+        count, self._left_out = self._left_out, 0
+        return count
 
 
 class Text(logging.Formatter):

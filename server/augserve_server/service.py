@@ -22,6 +22,7 @@ from augserve_server.errors import Draining, InvalidSettings, QueueFull
 from augserve_server.executor import Executor, choose_device
 from augserve_server.inspection import ClipLimits, Inspector
 from augserve_server.ledger import Ledger
+from augserve_server.logs import Sparing
 from augserve_server.metrics import MEGA, Metrics, exposition
 from augserve_server.oip.shared_memory import RegionLimits, Regions
 from augserve_server.results import Encoder
@@ -32,6 +33,9 @@ from augserve_server.workers.totals import Across, Family
 
 HIGH_WATER: Final = 0.9
 """Above this share of any queue's limit, the service is not ready for more."""
+
+REFUSALS_PER_S: Final = 10
+"""Most lines a second about requests that were refused for load: more would be work where there is too much of it."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class Service:
         self.ledger = Ledger(self.costs, self.metrics)
         self.engine = Engine(self._decoder, self._batcher, self.executor, self.encoder, limits, self.ledger)
         self.regions = _regions(settings)
+        self.refusal_lines = Sparing(REFUSALS_PER_S)
         self.draining = False
         self.sum_metrics: Callable[[], Awaitable[Sequence[Family]]] | None = None
         """How to have the metrics of all workers, where this process is one of several."""

@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 from starlette.requests import Request
 
 from augserve_server.admission import Priority, Ticket
-from augserve_server.errors import QueueFull
 from augserve_server.service import Service
 from augserve_server.timings import Timings
 from augserve_server.watched import watched
@@ -26,32 +25,7 @@ ABORT_KEY: Final = "augserve.abort"
 """In the scope: what ends the connection at once."""
 LONGEST_PATH: Final = 200
 
-REFUSALS_PER_S: Final = 10
-"""Most lines a second about requests that were refused for load: more would be work where there is too much of it."""
-
 logger = logging.getLogger("augserve.access")
-
-
-class _Refusals:
-    """Lets some of many lines through, and counts the others."""
-
-    def __init__(self) -> None:
-        self._second = self._lines = self._left_out = 0
-
-    def left_out(self) -> int | None:
-        """How many lines were left out before this one; None where this one is too."""
-        second = int(perf_counter())
-        if second != self._second:
-            self._second, self._lines = second, 0
-        self._lines += 1
-        if self._lines > REFUSALS_PER_S:
-            self._left_out += 1
-            return None
-        count, self._left_out = self._left_out, 0
-        return count
-
-
-_refusals = _Refusals()
 
 
 class Visit:
@@ -117,11 +91,8 @@ class Visit:
         """What its span says, by the semantic conventions; nothing that a client may have put its name in."""
         return {}
 
-    def log(self) -> None:
-        """One line about the request; of many that were refused for load, about some."""
-        left_out = _refusals.left_out() if self.status == QueueFull.status else 0
-        if left_out is None:
-            return
+    def log(self, left_out: int = 0) -> None:
+        """One line about the request, and how many about others like it were left out before."""
         about = {
             "id": self.id,
             "client": self.client,
@@ -158,7 +129,7 @@ def counted(service: Service, begin: Callable[[Ticket], Visiting]) -> Iterator[V
     try:
         with service.admission.ticket() as ticket:
             visit = begin(ticket)
-            with watched(visit, service, visit.carrier):
+            with watched(visit, service):
                 yield visit
     finally:
         service.ended()

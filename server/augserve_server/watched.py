@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from augserve_server.errors import InvalidSettings
+from augserve_server.errors import InvalidSettings, QueueFull
 from augserve_server.origins import Origin, answer_for
 from augserve_server.timings import Stretch
 
@@ -22,12 +22,9 @@ TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 
 
 @contextmanager
-def watched(visit: Visit, service: Service, carrier: Mapping[str, str]) -> Iterator[None]:
-    """A request from its first moment to its last.
-
-    ``carrier`` has its headers, or the metadata of its call, under names in lower case. Work that begins within knows
-    whom it is for.
-    """
+def watched(visit: Visit, service: Service) -> Iterator[None]:
+    """A request from its first moment to its last. Work that begins within knows whom it is for."""
+    carrier = visit.carrier
     span = service.telemetry.begin(carrier) if service.telemetry is not None and not visit.quiet else None
     visit.trace_id = span.trace_id if span is not None else _trace_id(carrier.get("traceparent", ""))
     answer_for(Origin(visit.id, None if span is None else span.context))
@@ -35,7 +32,7 @@ def watched(visit: Visit, service: Service, carrier: Mapping[str, str]) -> Itera
         yield
     finally:
         _count(visit, service)
-        visit.log()
+        _log(visit, service)
         if span is not None:
             _end(span, visit)
 
@@ -51,6 +48,13 @@ def load_telemetry(endpoint: str | None) -> Telemetry | None:
         missing = f"otlp_endpoint: '{package}' is not installed: pip install 'augserve[telemetry]'"
         raise InvalidSettings([missing]) from exc
     return Telemetry(endpoint)
+
+
+def _log(visit: Visit, service: Service) -> None:
+    """A line about each request; of those that were refused for load, about some."""
+    left_out = service.refusal_lines.left_out() if visit.status == QueueFull.status else 0
+    if left_out is not None:
+        visit.log(left_out)
 
 
 def _count(visit: Visit, service: Service) -> None:
