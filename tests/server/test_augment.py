@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -49,18 +48,6 @@ IMAGENET_TRAIN = v2.Compose(
         v2.Normalize(MEAN, STD),
     ]
 )
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Live]:
-    with run_server() as server:
-        yield server
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
 
 
 def form(files: list[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:

@@ -32,12 +32,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=30) as made:
-        yield made
-
-
 def expected(name: str, size: tuple[int, int], count: int) -> dict[str, Any]:
     found = explain(Pipeline.load(shipped_configs() / f"pipelines/{name}.yaml"), size, count)
     return Explained.model_validate(found).model_dump(mode="json")

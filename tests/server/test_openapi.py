@@ -43,12 +43,6 @@ def document(live: Live) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=30) as made:
-        yield made
-
-
 def stalling() -> Iterator[bytes]:
     """A body with a silence in it that is longer than is allowed."""
     yield b"x"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,18 +21,6 @@ from augserve_server.origins import Origin, answer_for
 from augserve_server.settings import Settings, shipped_configs
 from factories import make_file
 from serving import Live, busy_device, run_server, until
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Live]:
-    with run_server() as server:
-        yield server
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=30) as made:
-        yield made
 
 
 def test_every_shipped_pipeline_is_listed_and_has_no_problem(client: httpx.Client) -> None:

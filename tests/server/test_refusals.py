@@ -22,12 +22,6 @@ def live() -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
-
-
 def png_header(width: int, height: int) -> bytes:
     """A PNG that says it is so large, and has a few bytes of pixels."""
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)

@@ -63,12 +63,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
-
-
 def parts(**named: bytes) -> Parts:
     return [(name, (name, data)) for name, data in named.items()]
 

@@ -87,12 +87,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
-
-
 def part(name: str, data: bytes, content_type: str = "application/octet-stream") -> Parts:
     return [(name, (name, data, content_type))]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -20,18 +19,6 @@ from factories import encode_picture, make_file, make_picture
 from serving import Live, run_server, server_process, until
 
 SECRET = "/srv/secret/key.pem token=hunter2"
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Live]:
-    with run_server() as server:
-        yield server
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
 
 
 # Where a picture was taken.

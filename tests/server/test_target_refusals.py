@@ -32,12 +32,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
-
-
 def npy(values: Any) -> bytes:
     buffer = BytesIO()
     np.save(buffer, np.asarray(values), allow_pickle=True)

@@ -44,12 +44,6 @@ def live() -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=30) as made:
-        yield made
-
-
 # Over a socket.
 
 

@@ -69,12 +69,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=60) as made:
-        yield made
-
-
 def post(client: httpx.Client, name: str, query: str, accept: str = "*/*", **body: Any) -> httpx.Response:
     body = body or {"content": make_file("JPEG", (60, 80))}
     if "detection" in name and "content" in body:
