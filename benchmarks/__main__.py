@@ -15,7 +15,7 @@ from benchmarks.measure import call
 from benchmarks.results import Results, Section, show
 
 CPU = ("engine", "decoding", "server", "arrivals", "mixed", "training")
-PARTS = (*CPU, "memory", "gpu", "faults", "slow_clients")
+PARTS = (*CPU, "memory", "gpu", *gpu.PARTS, "faults", "slow_clients")
 """What there is: modules of this package, each with ``run``."""
 
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], command: str) -> None:
 
 def _parts(options: argparse.Namespace) -> list[str]:
     chosen = options.only or [*CPU, *(["memory"] if options.minutes else [])]
-    if "gpu" in chosen:
+    if {"gpu", *gpu.PARTS} & {*chosen}:
         gpu.require_device()
     return [part for one in chosen for part in (gpu.PARTS if one == "gpu" else [one])]
 

@@ -53,16 +53,24 @@ def serving(
     try:
         assert server.stdout is not None
         lines = _heard(server.stdout, hear)
-        found = next((address for line in lines if (address := re.search(r"http://[\d.]+:\d+", line))), None)
+        said: list[str] = []
+        found = next((address for line in lines if (address := _address(line, said))), None)
         if found is None:
-            raise SystemExit("augserve serve did not start")
+            raise RuntimeError(f"{' '.join(command)} did not start:\n{''.join(said)}")
         with ThreadPoolExecutor(1) as reader:
             reader.submit(deque, lines, 0)  # so that its pipe never fills
-            yield Running(found.group(), server.pid)
+            yield Running(found, server.pid)
             server.terminate()
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _address(line: str, said: list[str]) -> str | None:
+    """The address that a line names; the line is noted too."""
+    said.append(line)
+    found = re.search(r"http://[\d.]+:\d+", line)
+    return found.group() if found else None
 
 
 def _heard(lines: Iterable[str], hear: Callable[[str], None]) -> Iterator[str]:

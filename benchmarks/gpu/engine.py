@@ -14,7 +14,7 @@ from torch import Tensor
 from augserve_pipelines import Pipeline
 from benchmarks import peers
 from benchmarks.engine import OURS
-from benchmarks.gpu.kernels import copy_rate
+from benchmarks.kernels.throughput import copy_rate
 from benchmarks.measure import Name, Row, in_turns, rate
 from benchmarks.peers import torchvision as reference
 from benchmarks.peers.crops import draw_crop

@@ -47,7 +47,7 @@ def run(device: str = "cuda", crops: int = CROPS) -> list[Section]:
         "RandomResizedCrop(64, antialias=False)": (T.RandomResizedCrop(64, antialias=False), crops // 10),
     }
     rows = [_crops(name, Pipeline([step]), photographs, count, device) for name, (step, count) in kinds.items()]
-    rows += [_shipped(name, device) for name in names()]
+    rows += [compare_shipped(name, device) for name in names()]
     return [Section.of("equality", ABOUT, rows)]
 
 
@@ -63,7 +63,8 @@ def _crops(name: str, pipeline: Pipeline, photographs: Sequence[Tensor], count: 
     return tally.row(name)
 
 
-def _shipped(name: str, device: str) -> Equality:
+def compare_shipped(name: str, device: str) -> Equality:
+    """One pipeline of those that ship, over photographs."""
     pipeline, samples, tally = Pipeline.load(shipped(name)), _samples(name), _Tally()
     seeds = range(len(samples))
     for one, other in zip(pipeline(samples, seeds), pipeline(samples, seeds, device=device), strict=True):

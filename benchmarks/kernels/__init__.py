@@ -1,1 +1,1 @@
-"""Kernels on CUDA, each beside what a user would otherwise run: ``python -m benchmarks.kernels.warp``."""
+"""Kernels on CUDA, each beside what a user would otherwise run: ``python -m benchmarks --only gpu.kernels``."""

@@ -1,4 +1,4 @@
-"""Gaussian blurs of a batch on CUDA, against torchvision image by image: ``python -m benchmarks.kernels.blur``."""
+"""Gaussian blurs of a batch on CUDA, against torchvision image by image."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from torch import Tensor
 
 from augserve_pipelines.kernels.blur import gaussian_taps
 from augserve_pipelines.transforms.blur import Blur
-from benchmarks.kernels.throughput import make_batch, show
+from benchmarks.kernels.throughput import Contender, Row, make_batch, measure, over
 from benchmarks.torchvision_v2 import tv_functional
 
 
-def main() -> None:
+def run(rounds: int, seconds: float) -> list[Row]:
     """Compare a small kernel and that of SimCLR."""
     batch = make_batch()
-    for taps in (5, 23):
-        compare(batch, taps)
+    return [
+        row
+        for taps in (5, 23)
+        for row in measure(f"Gaussian blur, {taps} x {taps}", _contenders(batch, taps), rounds, seconds)
+    ]
 
 
-def compare(batch: Tensor, taps: int) -> None:
+def _contenders(batch: Tensor, taps: int) -> list[Contender]:
     from augserve_pipelines.kernels.blur_triton import blur
 
     sigmas = np.linspace(0.1, 2.0, len(batch), dtype=np.float32)
@@ -29,13 +32,8 @@ def compare(batch: Tensor, taps: int) -> None:
         for image, sigma in zip(batch, sigmas.tolist(), strict=True):
             tv_functional.gaussian_blur_image(image, [taps, taps], [sigma, sigma])
 
-    contenders = {
-        "the kernel": lambda: blur(batch, table, table),
-        "with its taps": lambda: op.image(batch),
-        "torchvision, image by image": theirs,
-    }
-    show(f"Gaussian blur, {taps} x {taps}", batch, contenders)
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        over(batch, "the kernel", lambda: blur(batch, table, table)),
+        over(batch, "with its taps", lambda: op.image(batch)),
+        over(batch, "torchvision, image by image", theirs),
+    ]

@@ -1,9 +1,7 @@
-"""``python -m benchmarks.kernels.color``: colours of a dense batch on CUDA, against torchvision image by image."""
+"""Colours of a dense batch on CUDA, against torchvision image by image."""
 
 from __future__ import annotations
 
-import statistics
-import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,35 +16,29 @@ from augserve_pipelines.lanes import Lanes
 from augserve_pipelines.ops import Chain, Op
 from augserve_pipelines.plan import plan
 from augserve_pipelines.transforms.augmentation_space import augmentations
-from benchmarks.oracle import v2
+from benchmarks.kernels.throughput import Contender, Row, make_batch, measure, over
+from benchmarks.torchvision_v2 import v2
 
-SHAPE = (256, 3, 224, 224)
-ROUNDS = 20
 COLORS = ("Brightness", "Color", "Contrast", "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize")
 
 
-def main() -> None:
-    """Measure ColorJitter and RandAugment's operations of colours, and a copy in the same run."""
-    if not torch.cuda.is_available():
-        sys.exit("this benchmark needs a CUDA device, and there is none")
-    images = torch.randint(0, 256, SHAPE, dtype=torch.uint8, device="cuda")
-    bandwidth = 2 * images.numel() / _seconds(lambda: images.clone(), ROUNDS)
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; a copy runs at {bandwidth / 1e9:.0f} GB/s")
-    ranges = (0.4, 0.4, 0.4, 0.1)
-    jitter = T.ColorJitter(*ranges).draw(Lanes(range(SHAPE[0])), Frames.of(list(images)))
-    _show("ColorJitter", jitter, v2.ColorJitter(*ranges), images, bandwidth)
-    _show("two of RandAugment's colours", _random_colors(images), _their_colors, images, bandwidth)
+def run(rounds: int, seconds: float) -> list[Row]:
+    """Compare ColorJitter and RandAugment's operations of colours."""
+    batch, ranges = make_batch(), (0.4, 0.4, 0.4, 0.1)
+    jitter = T.ColorJitter(*ranges).draw(Lanes(range(len(batch))), Frames.of(list(batch)))
+    tasks = {
+        "ColorJitter": _contenders(batch, jitter, v2.ColorJitter(*ranges)),
+        "two of RandAugment's colours": _contenders(batch, _random_colors(batch), _their_colors),
+    }
+    return [row for task, contenders in tasks.items() for row in measure(task, contenders, rounds, seconds)]
 
 
-def _show(name: str, op: Op, theirs: Callable[[Tensor], Tensor], images: Tensor, bandwidth: float) -> None:
-    ops = plan(op, Frames.of(list(images))).ops
-    ours = _seconds(lambda: _run(ops, images), ROUNDS)
-    alone = _seconds(lambda: [theirs(image) for image in images], 3)
-    least = 2 * images.numel() / ours  # each byte read once and written once, however many launches it takes
-    print(
-        f"{name}: {len(images) / ours:,.0f} images/s, torchvision {len(images) / alone:,.0f}: {alone / ours:.1f} times"
-    )
-    print(f"    {least / 1e9:.0f} GB/s of reading and writing once, {least / bandwidth:.0%} of the copy")
+def _contenders(batch: Tensor, op: Op, theirs: Callable[[Tensor], Tensor]) -> list[Contender]:
+    ops = plan(op, Frames.of(list(batch))).ops
+    return [
+        over(batch, "the engine, parameters drawn before", lambda: _run(ops, batch)),
+        over(batch, "torchvision, image by image", lambda: [theirs(image) for image in batch]),
+    ]
 
 
 def _run(ops: Sequence[Op], images: Tensor) -> Batch:
@@ -80,20 +72,3 @@ def _their_colors(image: Tensor) -> Tensor:
     for place in torch.randint(0, len(COLORS), (2,)).tolist():
         image = calls[COLORS[place]](image)
     return image
-
-
-def _seconds(work: Callable[[], object], rounds: int) -> float:
-    """The median time of a round on the device, of which the first three are not counted."""
-    times = []
-    for _ in range(rounds + 3):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        work()
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3)
-    return statistics.median(times[3:])
-
-
-if __name__ == "__main__":
-    main()

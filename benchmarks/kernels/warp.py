@@ -1,4 +1,4 @@
-"""Affine warps of a batch on CUDA, against torchvision image by image: ``python -m benchmarks.kernels.warp``."""
+"""Affine warps of a batch on CUDA, against torchvision image by image."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from torch import Tensor
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.transforms.matrices import Affinity
 from augserve_pipelines.transforms.warp import warp_affinely
-from benchmarks.kernels.throughput import make_batch, show
+from benchmarks.kernels.throughput import Contender, Row, make_batch, measure, over
 from benchmarks.torchvision_v2 import tv_functional
 
 
-def main() -> None:
+def run(rounds: int, seconds: float) -> list[Row]:
     """Compare both modes."""
     batch = make_batch()
-    for mode in (InterpolationMode.NEAREST, InterpolationMode.BILINEAR):
-        compare(batch, mode)
+    return [
+        row
+        for mode in (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
+        for row in measure(f"affine, {mode.value}", _contenders(batch, mode), rounds, seconds)
+    ]
 
 
-def compare(batch: Tensor, mode: InterpolationMode) -> None:
+def _contenders(batch: Tensor, mode: InterpolationMode) -> list[Contender]:
     from augserve_pipelines.kernels.warp_triton import warp
 
     count, channels, height, width = batch.shape
@@ -35,13 +38,8 @@ def compare(batch: Tensor, mode: InterpolationMode) -> None:
         for image, angle in zip(batch, angles, strict=True):
             tv_functional.affine_image(image, angle, [3, -5], 1.1, [5, 2], their_mode, 0)
 
-    contenders = {
-        "the kernel": lambda: warp(batch, steps, size, nearest, blends, colors),
-        "with its matrices": lambda: warp_affinely(batch, matrices, size, mode, fills),
-        "torchvision, image by image": theirs,
-    }
-    show(f"affine, {mode.value}", batch, contenders)
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        over(batch, "the kernel", lambda: warp(batch, steps, size, nearest, blends, colors)),
+        over(batch, "with its matrices", lambda: warp_affinely(batch, matrices, size, mode, fills)),
+        over(batch, "torchvision, image by image", theirs),
+    ]
