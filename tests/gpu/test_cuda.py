@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from benchmarks.gpu.equality import compare_shipped
+from benchmarks.shipped import names
 
 from augserve_pipelines import Pipeline
 from augserve_pipelines import transforms as T
-from benchmarks.gpu.equality import compare_shipped
-from benchmarks.shipped import names
 from factories import SIZES, make_image, make_noise
 
 pytestmark = pytest.mark.gpu
