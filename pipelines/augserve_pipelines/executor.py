@@ -38,10 +38,7 @@ class Result:
     """The dense blocks that the samples of a plan are written into, allocated before anything runs."""
 
     def __init__(self, frames: Frames, device: torch.device) -> None:
-        rows: dict[object, list[int]] = {}
-        for row, key in enumerate(frames.keys()):
-            rows.setdefault(key, []).append(row)
-        self.batch = Batch([_allocated(members, frames, device) for members in rows.values()])
+        self.batch = Batch([_allocated(members, frames, device) for members in _alike(frames)])
 
     def dense(self, rows: slice) -> Tensor | None:
         """Where neighbouring samples belong, if that is one piece of one block."""
@@ -195,10 +192,20 @@ def _run_rows(plan: Plan, images: Sequence[Tensor], rows: slice | IntArray, resu
             result.batch[row].copy_(image)
 
 
-def _allocated(members: list[int], frames: Frames, device: torch.device) -> Block:
-    first = members[0]
+def _alike(frames: Frames) -> list[IntArray]:
+    """The samples that may lie in one dense block."""
+    if frames.are_alike():
+        return [np.arange(len(frames))] if len(frames) else []
+    rows: dict[object, list[int]] = {}
+    for row, key in enumerate(frames.keys()):
+        rows.setdefault(key, []).append(row)
+    return [np.array(members) for members in rows.values()]
+
+
+def _allocated(members: IntArray, frames: Frames, device: torch.device) -> Block:
+    first = int(members[0])
     shape = (len(members), *frames.shape(first))
-    return Block(np.array(members), _empty(shape, frames.dtypes[first], device))
+    return Block(members, _empty(shape, frames.dtypes[first], device))
 
 
 def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,14 +37,14 @@ class Frames:
     @classmethod
     def of(cls, images: Sequence[torch.Tensor]) -> Frames:
         """The frames of images ``[..., C, H, W]``."""
-        shapes = np.array([image.shape[-3:] for image in images], np.int64).reshape(len(images), 3)
+        shapes = [image.shape for image in images]
         dtypes = np.empty(len(images), object)
         dtypes[:] = [image.dtype for image in images]
         leads = None
-        if any(image.ndim > 3 for image in images):
-            leads = np.fromiter((tuple(image.shape[:-3]) for image in images), object, len(images))
-        channels, heights, widths = (shapes[:, column].copy() for column in range(3))
-        return cls(heights, widths, channels, dtypes, leads, interleaved=_interleaved(images))
+        if any(len(shape) > 3 for shape in shapes):
+            leads = np.fromiter((tuple(shape[:-3]) for shape in shapes), object, len(images))
+        channels, heights, widths = _last_three(shapes).T.copy()
+        return cls(heights, widths, channels, dtypes, leads, interleaved=_interleaved(images, widths))
 
     @classmethod
     def decoded(cls, shapes: Sequence[tuple[int, int, int]]) -> Frames:
@@ -126,6 +127,11 @@ class Frames:
             columns.append(self.leads.tolist())
         return list(zip(*columns, strict=True))
 
+    def are_alike(self) -> bool:
+        """Whether all samples have one key."""
+        columns = (self.channels, self.heights, self.widths, self.dtypes)
+        return self.leads is None and all((column == column[:1]).all() for column in columns)
+
     def shape(self, row: int) -> tuple[int, ...]:
         """``[..., C, H, W]`` of a sample."""
         lead = () if self.leads is None else self.leads[row]
@@ -140,9 +146,17 @@ def is_interleaved(image: torch.Tensor) -> bool:
     return not image.is_contiguous() and 0 < image.stride(-3) < image.stride(-1)
 
 
-def _interleaved(images: Sequence[torch.Tensor]) -> NDArray[np.bool_] | None:
-    found = [is_interleaved(image) for image in images]
-    return np.array(found, bool) if any(found) else None
+def _last_three(sizes: Sequence[Sequence[int]]) -> IntArray:
+    last = (size if len(size) == 3 else size[-3:] for size in sizes)
+    return np.fromiter(chain.from_iterable(last), np.int64, 3 * len(sizes)).reshape(-1, 3)
+
+
+def _interleaved(images: Sequence[torch.Tensor], widths: IntArray) -> NDArray[np.bool_] | None:
+    steps = _last_three([image.stride() for image in images])
+    found = (steps[:, 0] > 0) & (steps[:, 0] < steps[:, 2])
+    for row in np.flatnonzero(found & (widths == 1)).tolist():  # whose step across may be anything
+        found[row] = is_interleaved(images[row])
+    return found if found.any() else None
 
 
 def _tuples(frames: Frames) -> NDArray[np.object_]:

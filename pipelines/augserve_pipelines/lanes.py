@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -74,10 +75,7 @@ class Lanes:
 
     def uniform(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
         """``torch.empty(1).uniform_(low, high)`` of every lane; ``low`` and ``high`` may be ``[N]`` arrays."""
-        low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-        # ATen's u * (high - low) + low is one fused multiply-add; the product is exact in double, so one rounding too.
-        wide: NDArray[np.float64] = self.rand().astype(np.float64) * (high - low) + low
-        return wide.astype(np.float32)
+        return uniform_of(self._word(), low, high)
 
     def integers(self, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
         """``torch.randint(low, high, (1,))`` of every lane, ``high`` excluded; both may be ``[N]`` arrays."""
@@ -135,6 +133,14 @@ class Lanes:
 
         return _column(self.each(fork))
 
+    def peek(self, count: int) -> NDArray[np.uint32]:
+        """The next ``count`` words of every lane, ``[N, count]``, which are drawn again unless they are skipped."""
+        return self._streams.ahead(self._rows, count)
+
+    def skip(self, counts: NDArray[np.int64]) -> None:
+        """Go on by so many words, ``[N]``."""
+        self._streams.skip(self._rows, counts)
+
     def _wide_integers(self, low: NDArray[np.int64], span: NDArray[np.int64]) -> NDArray[np.int64]:
         values = np.empty(len(self), np.uint64)
         wide = span >= _WIDE_RANGE
@@ -175,6 +181,14 @@ class GlobalLane(Lanes):
     def each(self, draw: Callable[[torch.Generator, int], T]) -> list[T]:
         return [draw(torch.default_generator, 0)]
 
+    def peek(self, count: int) -> NDArray[np.uint32]:
+        streams = _Streams([0])
+        streams.resume(0, torch.default_generator)
+        return streams.ahead(self._rows, count)
+
+    def skip(self, counts: NDArray[np.int64]) -> None:
+        torch.rand(int(counts[0]))  # one word each
+
 
 class _Streams:
     """The words of N streams, drawn ahead in blocks, and how many of each stream are used."""
@@ -185,11 +199,12 @@ class _Streams:
         self._before = np.zeros(len(seeds), np.int64)  # words used since then, or since the seed, and dropped
         self._keys = np.empty((len(seeds), mersenne.WORDS), np.uint32)
         self._places = np.full(len(seeds), mersenne.WORDS)
+        self._twisted = self._places.copy()
         self._ahead = np.empty((len(seeds), _AHEAD), np.uint32)
         self._used = np.zeros(len(seeds), np.int64)  # of the words drawn ahead
         self._most_used = 0  # an upper bound of it
         mersenne.seed(self._keys, self._seeds)
-        mersenne.fill(self._keys, self._places, self._ahead)
+        self._fill(slice(None), self._ahead)
 
     def take_one(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         used = self._advance(rows, 1)
@@ -200,6 +215,16 @@ class _Streams:
         used = self._advance(rows, count)
         taken: NDArray[np.uint32] = self._ahead[rows[:, None], used[:, None] + np.arange(count)]
         return taken
+
+    def ahead(self, rows: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
+        if self._most_used + count > self._ahead.shape[1]:
+            self._draw_ahead(count)
+        following: NDArray[np.uint32] = self._ahead[rows[:, None], self._used[rows][:, None] + np.arange(count)]
+        return following
+
+    def skip(self, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        self._most_used += int(counts.max(initial=0))
+        self._used[rows] += counts
 
     def generator(self, row: int) -> torch.Generator:
         generator = torch.Generator()
@@ -213,13 +238,17 @@ class _Streams:
     def resume(self, row: int, generator: torch.Generator) -> None:
         self._states[row] = generator.get_state()
         self._keys[row], self._places[row] = _key_and_place(self._states[row])
+        self._twisted[row] = mersenne.WORDS
         self._before[row] = self._used[row] = 0
-        mersenne.fill(self._keys[row : row + 1], self._places[row : row + 1], self._ahead[row : row + 1])
+        self._fill(slice(row, row + 1), self._ahead[row : row + 1])
+
+    def _fill(self, rows: slice, out: NDArray[np.uint32]) -> None:
+        mersenne.fill(self._keys[rows], self._places[rows], self._twisted[rows], out)
 
     def _advance(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        self._most_used += count
-        if self._most_used > self._ahead.shape[1]:
+        if self._most_used + count > self._ahead.shape[1]:
             self._draw_ahead(count)
+        self._most_used += count
         used = self._used[rows]
         self._used[rows] = used + count
         return used
@@ -229,11 +258,20 @@ class _Streams:
         dropped = int(self._used.min(initial=self._ahead.shape[1]))
         kept = self._ahead[:, dropped:]
         fresh = np.empty((len(kept), max(count, _AHEAD)), np.uint32)
-        mersenne.fill(self._keys, self._places, fresh)
+        self._fill(slice(None), fresh)
         self._ahead = np.concatenate([kept, fresh], axis=1)
         self._used -= dropped
         self._before += dropped
-        self._most_used = int(self._used.max(initial=0)) + count
+        self._most_used = int(self._used.max(initial=0))
+
+
+@cache
+def _excludes_high() -> bool:
+    """Whether torch gives ``low`` where a value is rounded up to ``high``, as it does from some version on.
+
+    The first draw of this seed is 0.985 of the way to it, and floats lie 1 / 32 apart there.
+    """
+    return torch.empty(1).uniform_(262144, 262145, generator=torch.Generator().manual_seed(27)).item() == 262144
 
 
 def _column(values: Sequence[object]) -> NDArray[np.object_]:
@@ -245,6 +283,17 @@ def _key_and_place(state: torch.Tensor) -> tuple[NDArray[np.uint32], int]:
     left, following = int.from_bytes(raw[_LEFT], "little"), int.from_bytes(raw[_NEXT], "little")
     key = np.frombuffer(raw[_KEY], np.uint64).astype(np.uint32)
     return key, mersenne.WORDS if left == 1 else following
+
+
+def uniform_of(words: NDArray[np.uint32], low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
+    """What ``uniform_(low, high)`` makes of words; ``low`` and ``high`` may be arrays of their shape."""
+    low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    # ATen's u * (high - low) + low is one fused multiply-add; the product is exact in double, so one rounding too.
+    wide: NDArray[np.float64] = _unit(words).astype(np.float64) * (high - low) + low
+    drawn = wide.astype(np.float32)
+    if _excludes_high():
+        np.copyto(drawn, low, where=drawn == high)
+    return drawn
 
 
 def _unit(words: NDArray[np.uint32]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from augserve_pipelines.kernels.compiled import compiled
 
 WORDS = 624
 _AHEAD = 397
+_TOGETHER = 16
 
 
 def seed(keys: NDArray[np.uint32], seeds: NDArray[np.uint32]) -> None:
@@ -23,41 +24,52 @@ def seed(keys: NDArray[np.uint32], seeds: NDArray[np.uint32]) -> None:
     _seed(keys, seeds)
 
 
-def fill(keys: NDArray[np.uint32], places: NDArray[np.int64], out: NDArray[np.uint32]) -> None:
-    """Write the next words of each stream, ``[N, count]``; ``keys`` ``[N, 624]`` and ``places`` ``[N]`` move on."""
-    _fill(keys, places, out)
+def fill(
+    keys: NDArray[np.uint32], places: NDArray[np.int64], twisted: NDArray[np.int64], out: NDArray[np.uint32]
+) -> None:
+    """Write the next words of each stream, ``[N, count]``.
+
+    ``keys`` ``[N, 624]``, ``places`` ``[N]`` of the next words and ``twisted`` ``[N]``, how many words of a key are of
+    its last twist, move on: a word is twisted when it is needed.
+    """
+    _fill(keys, places, twisted, out)
 
 
 @compiled
 def _seed(keys: Any, seeds: Any) -> None:
-    for i in range(len(seeds)):
-        word = seeds[i]
-        keys[i, 0] = word
+    count = len(seeds)
+    together = np.empty((WORDS, _TOGETHER), np.uint32)  # side by side, for vector instructions
+    for start in range(0, count, _TOGETHER):
+        some = min(_TOGETHER, count - start)
+        for i in range(_TOGETHER):
+            together[0, i] = seeds[start + min(i, some - 1)]
         for k in range(1, WORDS):
-            word = np.uint32(np.uint32(1812433253) * (word ^ (word >> np.uint32(30))) + np.uint32(k))
-            keys[i, k] = word
+            for i in range(_TOGETHER):
+                word = together[k - 1, i]
+                together[k, i] = np.uint32(1812433253) * (word ^ (word >> np.uint32(30))) + np.uint32(k)
+        for i in range(some):
+            for k in range(WORDS):
+                keys[start + i, k] = together[k, i]
 
 
 @compiled
-def _fill(keys: Any, places: Any, out: Any) -> None:
+def _fill(keys: Any, places: Any, twisted: Any, out: Any) -> None:
     for i in range(len(places)):
-        key, place = keys[i], places[i]
+        key, place, done = keys[i], places[i], twisted[i]
         for k in range(out.shape[1]):
             if place == WORDS:
-                _twist(key)
-                place = 0
+                place = done = 0
+            if place == done:
+                after = key[place + 1 if place + 1 < WORDS else 0]
+                ahead = key[place + _AHEAD if place + _AHEAD < WORDS else place + _AHEAD - WORDS]
+                both = (key[place] & np.uint32(0x80000000)) | (after & np.uint32(0x7FFFFFFF))
+                mixed = ahead ^ (both >> np.uint32(1))
+                key[place] = mixed ^ np.uint32(0x9908B0DF) if both & np.uint32(1) else mixed
+                done += 1
             word = key[place]
             word ^= word >> np.uint32(11)
             word ^= (word << np.uint32(7)) & np.uint32(0x9D2C5680)
             word ^= (word << np.uint32(15)) & np.uint32(0xEFC60000)
             out[i, k] = word ^ (word >> np.uint32(18))
             place += 1
-        places[i] = place
-
-
-@compiled
-def _twist(key: Any) -> None:
-    for j in range(WORDS):
-        both = (key[j] & np.uint32(0x80000000)) | (key[(j + 1) % WORDS] & np.uint32(0x7FFFFFFF))
-        mixed = key[(j + _AHEAD) % WORDS] ^ (both >> np.uint32(1))
-        key[j] = mixed ^ np.uint32(0x9908B0DF) if both & np.uint32(1) else mixed
+        places[i], twisted[i] = place, done

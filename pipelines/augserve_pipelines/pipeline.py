@@ -41,6 +41,8 @@ from augserve_pipelines.tv_tensors.interop import kind_of
 # Seeds that `signature` draws under, for each size that it tries.
 _PROBE_SEEDS = 64
 
+LARGEST_SEED = (1 << 64) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class OutputSignature:
@@ -208,7 +210,7 @@ class Pipeline:
         """
         seeds = _fresh_seeds(len(samples)) if seeds is None else [int(seed) for seed in seeds]
         _check_seeds(samples, seeds)
-        if self.batched or not all(isinstance(sample, Tensor) and kind_of(sample) is Tensor for sample in samples):
+        if self.batched or not _are_images(samples):
             return self._run_structures(samples, seeds, device, chunk, records)
         _check_images(samples)
         if device is not None:
@@ -450,11 +452,17 @@ def _same(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int | None:
     return int(values[0]) if (values == values[0]).all() else None
 
 
+def _are_images(samples: Sequence[Any]) -> bool:
+    """Whether all are plain tensors, of which a pipeline takes each for an image."""
+    kinds: dict[type, Any] = {type(sample): sample for sample in samples}  # few, and each is looked at once
+    return all(issubclass(kind, Tensor) and kind_of(sample) is Tensor for kind, sample in kinds.items())
+
+
 def _check_images(images: Sequence[Tensor]) -> None:
-    for index, image in enumerate(images):
-        if image.ndim != 3 or 0 in image.shape:
+    for index, shape in enumerate([image.shape for image in images]):
+        if len(shape) != 3 or 0 in shape:
             raise InvalidInput(
-                f"image {index} is a tensor of shape {[*image.shape]}; a tensor [C, H, W] with no empty side is needed"
+                f"image {index} is a tensor of shape {[*shape]}; a tensor [C, H, W] with no empty side is needed"
             )
 
 
@@ -476,5 +484,5 @@ def _check_seeds(samples: Sequence[Any], seeds: Sequence[int]) -> None:
     if len(samples) != len(seeds):
         raise InvalidInput(f"{len(samples)} samples and {len(seeds)} seeds: one seed for each sample is needed")
     for index, seed in enumerate(seeds):
-        if not 0 <= seed < 1 << 64:
+        if not 0 <= seed <= LARGEST_SEED:
             raise InvalidInput(f"seed {index} is {seed}; 0 to 2**64 - 1 is allowed")

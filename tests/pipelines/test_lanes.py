@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from augserve_pipelines.lanes import GlobalLane, Lanes
@@ -212,6 +212,7 @@ def test_limits_may_differ_from_lane_to_lane():
 
 
 @given(st.floats(-1e6, 1e6, width=32), st.floats(0, 1e6, width=32), st.integers(0, 2**32 - 1))
+@example(262144.0, 1.0, 27)  # rounds up to what it must stay below
 def test_uniform_rounds_as_torch_does(low, extent, seed):
     seeds = range(seed, seed + 50)
     check(uniform(low, float(np.float32(low + extent))), Lanes(seeds), torch_generators(seeds))

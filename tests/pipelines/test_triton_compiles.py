@@ -57,8 +57,8 @@ class Kernel:
 
 def resample(values: str, **constants: int | bool) -> Kernel:
     pointers = {"rows_ptr": "*i64", "taps_ptr": "*i32", "values_ptr": values, "out_ptr": values}
-    blocks = {"FIELDS": 21, "BLOCK_SECOND": 16, "BLOCK_FIRST": 32}
-    return Kernel("resample_triton", "resample_kernel", {**pointers, "tiles": "i32"}, {**blocks, **constants})
+    blocks = {"FIELDS": 21, "BLOCK_SECOND": 2, "BLOCK_FIRST": 32}
+    return Kernel("resample_triton", "resample_kernel", {**pointers, "tiles": "i32"}, {**blocks, **constants}, 1)
 
 
 def lookup(values: str) -> Kernel:

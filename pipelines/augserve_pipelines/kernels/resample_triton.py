@@ -18,12 +18,18 @@ import triton.language as tl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from augserve_pipelines.kernels.launching import interpreting
+from augserve_pipelines.kernels.tap_tables import tables_on
 from augserve_pipelines.kernels.upload import upload
 from augserve_pipelines.kernels.windows import Windows, described, one_channel_each
 
 __all__ = ["launcher", "lookup_batch", "lookup_kernel", "resample_batch", "resample_kernel"]
 
-BLOCK_SECOND, BLOCK_FIRST, WARPS = 16, 32, 4  # a warp along the axis that is resampled first: the width, mostly
+# A warp along the axis that is resampled first, the width mostly, and few sums to a thread: on an H100 tiles of 2 x 32
+# by one warp make 2.5 times the images a second of 16 x 32 by four, whose registers leave no room for more warps.
+TILE, WARPS = (2, 32), 1
+INTERPRETED_TILE = (16, 32)  # the interpreter takes a millisecond for a program, whatever its size
+LOOKUP_WARPS = 4
 MOST_CHANNELS = 4  # whose sums one program keeps
 BLOCK = 1024  # values that a program looks up
 
@@ -48,29 +54,33 @@ def launcher(
     if out.ndim > 4:
         images, windows, tables = _frames(images, windows, tables)
         out = out.view(-1, *out.shape[-3:])
-    rows, taps = described(images, windows, out, 0 if tables is None or len(tables) == 1 else tables[0].numel())
+    table_step = 0 if tables is None or len(tables) == 1 else tables[0].numel()
+    rows, taps = described(images, windows, out, table_step, tables_on(out.device))
     channels, height, width = out.shape[1:]
     if channels > MOST_CHANNELS:
         rows, channels = one_channel_each(rows, channels, tables is not None), 1
-    arrays: list[NDArray[Any]] = [rows, taps]
-    if tables is not None:
-        arrays.append(_bytes(tables))
-    there = upload(arrays, out.device)
-    values = out if tables is None else there[2].view(out.dtype)
-    tiles = max(_tiles(height, width), _tiles(width, height))
+    arrays: list[NDArray[Any]] = [rows] if tables is None else [rows, _bytes(tables)]
+    numbers, *values = upload(arrays, out.device)
+    looked_up = values[0].view(out.dtype) if values else out
+    tile = INTERPRETED_TILE if interpreting() else TILE
+    tiles = max(_tiles(height, width, tile), _tiles(width, height, tile))
     constants = {
         "FIELDS": rows.shape[1],
         "CHANNELS": channels,
         "SIDE_BY_SIDE": channels == 1 or bool((rows[:, 1] == 1).all()),
         "TABLES": tables is not None,
-        "BLOCK_SECOND": BLOCK_SECOND,
-        "BLOCK_FIRST": BLOCK_FIRST,
+        "BLOCK_SECOND": tile[0],
+        "BLOCK_FIRST": tile[1],
     }
 
     def launch() -> None:
         with torch.cuda.device_of(out):
             grid = (len(rows) * tiles,)
-            resample_kernel[grid](*there[:2], values, out, tiles, **constants, num_warps=WARPS, enable_fp_fusion=False)
+            if taps.is_cuda:
+                taps.record_stream(torch.cuda.current_stream())
+            resample_kernel[grid](
+                numbers, taps, looked_up, out, tiles, **constants, num_warps=WARPS, enable_fp_fusion=False
+            )
 
     return launch
 
@@ -91,9 +101,9 @@ def lookup_batch(x: Tensor, tables: Tensor, out: Tensor) -> None:
         blocks = triton.cdiv(pixels, BLOCK)
         sample_planes = x[0].numel() // pixels if len(tables) > 1 else x.numel()
         with torch.cuda.device_of(out):
-            lookup_kernel[(x.numel() // pixels * blocks,)](
-                x, values.view(out.dtype), out, pixels, blocks, channels, sample_planes, BLOCK=BLOCK, num_warps=WARPS
-            )
+            numbers = pixels, blocks, channels, sample_planes
+            grid = (x.numel() // pixels * blocks,)
+            lookup_kernel[grid](x, values.view(out.dtype), out, *numbers, BLOCK=BLOCK, num_warps=LOOKUP_WARPS)
 
 
 @triton.jit
@@ -225,5 +235,5 @@ def _bytes(tables: Tensor) -> NDArray[np.uint8]:
     return values
 
 
-def _tiles(second: int, first: int) -> int:
-    return -(-second // BLOCK_SECOND) * -(-first // BLOCK_FIRST)
+def _tiles(second: int, first: int, tile: tuple[int, int]) -> int:
+    return -(-second // tile[0]) * -(-first // tile[1])

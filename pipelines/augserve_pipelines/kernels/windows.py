@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import torch
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.launching import launches
-from augserve_pipelines.kernels.resample import Parity, axis_table, down_first
+from augserve_pipelines.kernels.resample import Parity, down_first
+from augserve_pipelines.kernels.tap_tables import TapTables
 
 __all__ = ["Windows", "described", "has_weights", "launched", "one_channel_each"]
 
 IntArray = NDArray[np.int64]
 
-_UNIT_BITS = 14  # of the weight 1: (value << 14) + (1 << 13) >> 14 is the value
 DOWN, ACROSS = 0, 1
 LAUNCHED = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
 
@@ -68,9 +68,9 @@ def has_weights(interpolation: InterpolationMode, antialias: bool) -> bool:
 
 
 def described(
-    images: Sequence[Tensor], windows: Windows, out: Tensor, table_step: int
-) -> tuple[IntArray, NDArray[np.int32]]:
-    """The rows of numbers, ``[N, 21]`` int64, and the taps that they point into, ``[T]`` int32.
+    images: Sequence[Tensor], windows: Windows, out: Tensor, table_step: int, tables: TapTables
+) -> tuple[IntArray, Tensor]:
+    """The rows of numbers, ``[N, 21]`` int64, and the taps that they point into, ``[T]`` int32 on the device.
 
     A row holds the address of the source window, the step between its channels, the place in ``out`` and the step
     between channels there, the place of the image's table of values; then eight numbers for the axis that is resampled
@@ -85,24 +85,28 @@ def described(
         windows: N rows.
         out: ``[N, C, h, w]`` in any layout.
         table_step: elements from one image's table to the next one's; 0 where they share one.
+        tables: those of the device.
     """
-    addresses, channel_steps, *steps = np.array([(image.data_ptr(), *image.stride()) for image in images]).T
-    taps, columns = _taps(windows)
-    places = np.arange(len(images)) * out.stride(0)
-    out_steps = np.where(windows.flip, -1, 1) * out.stride(3)
-    places += np.where(windows.flip, (windows.target[:, 3] - 1) * out.stride(3), 0)
-    axes = [
-        [steps[axis], windows.source[:, 2 + axis] - 1, out_step, windows.target[:, 2 + axis], *columns[axis]]
-        for axis, out_step in ((DOWN, np.full(len(images), out.stride(2))), (ACROSS, out_steps))
-    ]
-    corners = windows.source[:, 0] * steps[DOWN] + windows.source[:, 1] * steps[ACROSS]
-    tables = np.arange(len(images)) * table_step
-    first = [addresses + corners, channel_steps, places, np.full(len(images), out.stride(1)), tables]
+    count = len(images)
+    numbers, source, target = np.arange(count), windows.source.T, windows.target.T
+    steps = _strides(images).T  # of channels, down and across
+    way = windows.interpolation, windows.antialias, windows.parity
+    taps, columns = tables.find(way, source[2:].reshape(-1), windows.size.T.reshape(-1))
+    columns = columns.reshape(4, 2, count)
+    columns[0] += target[:2]
+    axes = np.empty((2, 8, count), np.int64)
+    axes[:, 0], axes[:, 1], axes[:, 3] = steps[1:], source[2:] - 1, target[2:]
+    axes[DOWN, 2], axes[ACROSS, 2] = out.stride(2), np.where(windows.flip, -out.stride(3), out.stride(3))
+    axes[:, 4:] = columns.swapaxes(0, 1)
+    rows = np.empty((21, count), np.int64)
+    rows[0] = _addresses(images) + source[0] * steps[1] + source[1] * steps[2]
+    rows[1], rows[3], rows[4] = steps[0], out.stride(1), numbers * table_step
+    rows[2] = numbers * out.stride(0) + np.where(windows.flip, (target[3] - 1) * out.stride(3), 0)
     swapped = down_first(windows.source[:, 2:], windows.size, windows.parity)
-    down, across = np.array(axes)  # [8, N] each
-    rows = np.concatenate([first, np.where(swapped, across, down), np.where(swapped, down, across)]).T
-    work = (columns[:, 2] * windows.target[:, 2:].T).prod(axis=0)
-    return rows[np.argsort(-work, kind="stable")], taps
+    rows[5:13] = np.where(swapped, axes[ACROSS], axes[DOWN])
+    rows[13:] = np.where(swapped, axes[DOWN], axes[ACROSS])
+    work = (columns[2] * target[2:]).prod(axis=0)
+    return rows.T[np.argsort(-work, kind="stable")], taps
 
 
 def one_channel_each(rows: IntArray, channels: int, has_tables: bool) -> IntArray:
@@ -115,25 +119,10 @@ def one_channel_each(rows: IntArray, channels: int, has_tables: bool) -> IntArra
     return single
 
 
-def _taps(windows: Windows) -> tuple[NDArray[np.int32], IntArray]:
-    """The taps of all axes, each table once, and for both axes of each image where they are: ``[2, 4, N]``."""
-    keys = (windows.source[:, 2:] << 32 | windows.size).T  # [2, N]
-    unique, which = np.unique(keys, return_inverse=True)
-    way = windows.interpolation, windows.antialias, windows.parity
-    tables = [_packed(key >> 32, key & 0xFFFFFFFF, *way) for key in unique.tolist()]
-    lengths = np.array([table.size for table, _ in tables])
-    where = np.array([(table.shape[1], len(table) - 1, bits) for table, bits in tables])
-    columns = np.column_stack([np.cumsum(lengths) - lengths, where])[which.reshape(keys.shape)]  # [2, N, 4]
-    columns[..., 0] += windows.target[:, :2].T
-    return np.concatenate([table.ravel() for table, _ in tables]), columns.transpose(0, 2, 1)
+def _addresses(images: Sequence[Tensor]) -> IntArray:
+    return np.fromiter((image.data_ptr() for image in images), np.int64, len(images))
 
 
-@lru_cache(maxsize=4096)
-def _packed(
-    extent: int, size: int, interpolation: InterpolationMode, antialias: bool, parity: Parity
-) -> tuple[NDArray[np.int32], int]:
-    """The first pixels of an axis' taps and, row by row, their weights: ``[1 + K, size]``; and the weights' bits."""
-    table = axis_table(extent, size, interpolation, antialias, parity)
-    if table is None:
-        return np.stack([np.arange(size), np.full(size, 1 << _UNIT_BITS)]).astype(np.int32), _UNIT_BITS
-    return np.concatenate([table.starts[None], table.weights.T]).astype(np.int32), table.precision
+def _strides(images: Sequence[Tensor]) -> IntArray:
+    steps = chain.from_iterable(image.stride() for image in images)
+    return np.fromiter(steps, np.int64, 3 * len(images)).reshape(-1, 3)

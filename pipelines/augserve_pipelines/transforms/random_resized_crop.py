@@ -17,7 +17,7 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.lanes import GlobalLane, Lanes
+from augserve_pipelines.lanes import GlobalLane, Lanes, uniform_of
 from augserve_pipelines.ops import BoolArray, Chain, Op
 from augserve_pipelines.parameters import AreaRange, OptionalFlag, Ratio, ResizeInterpolation, Size
 from augserve_pipelines.samples import size_of
@@ -128,25 +128,27 @@ class RandomResizedCrop(Transform):
         return int(top[0]), int(left[0]), int(rows[0]), int(columns[0])
 
     def _windows(self, lanes: Lanes, frames: Frames) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        top, left, height, width = self._fallback(frames)
-        waiting = np.arange(len(frames))
-        for _ in range(_ATTEMPTS):
-            candidates = self._candidates(lanes[waiting], frames[waiting])
-            fits = _fits(candidates, frames[waiting])
-            accepted = waiting[fits]
-            height[accepted], width[accepted] = candidates[0][fits], candidates[1][fits]
-            top[accepted] = lanes[accepted].integers(0, frames.heights[accepted] - height[accepted] + 1)
-            left[accepted] = lanes[accepted].integers(0, frames.widths[accepted] - width[accepted] + 1)
-            waiting = waiting[~fits]
-            if not len(waiting):
-                break
+        words = lanes.peek(2 * _ATTEMPTS + 2)  # an area and a ratio for each attempt; a row and a column after the last
+        candidates = self._candidates(words[:, : 2 * _ATTEMPTS], frames)
+        fits = _fits(candidates, frames)
+        attempt, found, rows = fits.argmax(axis=1), fits.any(axis=1), np.arange(len(frames))
+        place = 2 * attempt + 2
+        lanes.skip(np.where(found, place + 2, 2 * _ATTEMPTS))
+        sides = [candidate[rows, attempt] for candidate in candidates]
+        starts = [
+            words[rows, place + axis] % np.where(found, size - side + 1, 1)
+            for axis, (size, side) in enumerate(zip((frames.heights, frames.widths), sides, strict=True))
+        ]
+        fallback = self._fallback(frames)
+        top, left, height, width = (np.where(found, *pair) for pair in zip((*starts, *sides), fallback, strict=True))
         _check_windows(height, width, frames)
         return top, left, height, width
 
-    def _candidates(self, lanes: Lanes, frames: Frames) -> tuple[IntArray, IntArray]:
-        area = (frames.heights * frames.widths) * lanes.uniform(*self.scale).astype(np.float64)
+    def _candidates(self, words: NDArray[np.uint32], frames: Frames) -> tuple[IntArray, IntArray]:
+        """The heights and widths of all attempts, ``[N, 10]`` each."""
+        area = (frames.heights * frames.widths)[:, None] * uniform_of(words[:, ::2], *self.scale).astype(np.float64)
         # torch's exp, for its bits: numpy's differs in the last place
-        ratio = torch.exp(torch.from_numpy(lanes.uniform(*self._log_ratio))).double().numpy()
+        ratio = torch.exp(torch.from_numpy(uniform_of(words[:, 1::2], *self._log_ratio))).double().numpy()
         return _rounded(np.sqrt(area / ratio)), _rounded(np.sqrt(area * ratio))
 
     def _fallback(self, frames: Frames) -> tuple[IntArray, IntArray, IntArray, IntArray]:
@@ -168,7 +170,8 @@ def _check_windows(height: IntArray, width: IntArray, frames: Frames) -> None:
 
 def _fits(size: tuple[IntArray, IntArray], frames: Frames) -> BoolArray:
     height, width = size
-    return (width > 0) & (width <= frames.widths) & (height > 0) & (height <= frames.heights)
+    within = (width <= frames.widths[:, None]) & (height <= frames.heights[:, None])
+    return (width > 0) & (height > 0) & within
 
 
 def _rounded(values: NDArray[np.floating[Any]]) -> IntArray:
