@@ -59,7 +59,7 @@ def observe(server: Running, drive: Callable[[], Load]) -> Run:
         seconds = time.perf_counter() - start
         after = Spent.now(server.pid)
     counted = {key: value - counts.get(key, 0.0) for key, value in server.counts().items()}
-    return Run(load, counted, between(spent, after, seconds, load.cpu_s, gpu))
+    return Run(load, counted, between(spent, after, seconds, load.cpu_s, gpu, load.clients))
 
 
 def row(task: str, setting: str, runs: Sequence[Run], offered: float | None = None) -> Served:
@@ -76,6 +76,7 @@ def row(task: str, setting: str, runs: Sequence[Run], offered: float | None = No
         loop=statistics.median(usage.loop for usage in usages),
         client=statistics.median(usage.client for usage in usages),
         gpu=statistics.median(gpu) if gpu else None,
+        clients=usages[0].clients,
     )
     failed = statistics.median(run.load.failed for run in runs)
     return Served(

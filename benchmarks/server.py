@@ -18,7 +18,7 @@ from benchmarks.serving import Running, serving
 
 PIPELINE = "imagenet_train"
 FILES = 256
-IN_FLIGHT = {32: 4, 1: 32}
+IN_FLIGHT = {64: 8, 32: 4, 1: 32}
 """Requests in flight by their number of images: enough that the server always has work."""
 
 WIRES: Mapping[str, traffic.Options] = {"float16": {"dtype": "float16"}, "uint8 wire": {"wire": "uint8"}}
@@ -81,10 +81,19 @@ class Watched:
     """Runs against a server, kept by setting; the first of each is to warm up."""
 
     def __init__(
-        self, server: Running, client: ProcessPoolExecutor, files: Sequence[bytes], seconds: float, name: str = OURS
+        self,
+        server: Running,
+        client: ProcessPoolExecutor,
+        files: Sequence[bytes],
+        seconds: float,
+        name: str = OURS,
+        *,
+        pipeline: str = PIPELINE,
+        clients: int = 1,
     ) -> None:
-        self._name = name
-        self._server, self._client, self._files, self._seconds = server, client, files, seconds
+        self._name, self._pipeline = name, pipeline
+        self._server, self._client, self._clients = server, client, clients
+        self._files, self._seconds = files, seconds
         self._runs: dict[str, list[Run]] = {}
 
     def contenders(self, sizes: Sequence[int] = (32, 1)) -> dict[Name, Callable[[], float]]:
@@ -96,12 +105,12 @@ class Watched:
                 if requests is None:
                     continue
                 flight = IN_FLIGHT.get(size, 4)
-                library = partial(
-                    traffic.by_library, self._server.url, PIPELINE, self._files, size, options, flight, self._seconds
-                )
-                sockets = partial(traffic.closed, self._server.url, requests, flight, self._seconds)
+                own = -(-flight // self._clients)
+                server = self._server.url, self._pipeline
+                library = partial(traffic.by_library, *server, self._files, size, options, own, self._seconds)
+                sockets = partial(traffic.closed, self._server.url, requests, own, self._seconds)
                 for way, drive in ((LIBRARY, library), (SOCKETS, sockets)):
-                    setting = asked(size, wire, way, flight)
+                    setting = asked(size, wire, way, own * self._clients)
                     found[self._name, setting] = partial(self._run, setting, drive)
         return found
 
@@ -112,15 +121,21 @@ class Watched:
 
     def _recorded(self, wire: str, size: int, options: traffic.Options) -> list[traffic.Request] | None:
         try:
-            return traffic.recorded(self._server.url, PIPELINE, self._files, size, options)
+            return traffic.recorded(self._server.url, self._pipeline, self._files, size, options)
         except TypeError as error:
             print(f"{wire} is left out: Client.augment does not take it ({error})")
             return None
 
     def _run(self, setting: str, drive: Callable[[], traffic.Load]) -> float:
-        run = observe(self._server, lambda: self._client.submit(drive).result())
+        run = observe(self._server, lambda: self._driven(drive))
         self._runs.setdefault(setting, []).append(run)
         return run.load.images_per_second
+
+    def _driven(self, drive: Callable[[], traffic.Load]) -> traffic.Load:
+        """What all clients got, each a process of its own."""
+        return traffic.Load.together(
+            [one.result() for one in [self._client.submit(drive) for _ in range(self._clients)]]
+        )
 
 
 def asked(size: int, wire: str, way: str, in_flight: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -44,11 +45,19 @@ def unheard(line: str) -> None:
 
 @contextmanager
 def serving(
-    device: str = "cpu", workers: int | None = None, hear: Callable[[str], None] = unheard
+    device: str = "cpu",
+    workers: int | None = None,
+    hear: Callable[[str], None] = unheard,
+    pipelines: Path | None = None,
 ) -> Iterator[Running]:
-    """A server on a free port, stopped on the way out; ``hear`` is told each line that it prints."""
+    """A server on a free port, stopped on the way out; ``hear`` is told each line that it prints.
+
+    Raises:
+        RuntimeError: it did not start; the message has what it printed.
+    """
     command = [sys.executable, "-m", "augserve_server", "serve", "--port", "0", "--device", device]
     command += [] if workers is None else ["--workers", str(workers)]
+    command += [] if pipelines is None else ["--pipelines", str(pipelines)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert server.stdout is not None

@@ -45,7 +45,15 @@ class Load:
 
     answers: Sequence[Answered]
     seconds: float
-    cpu_s: float  # that the client's process took
+    cpu_s: float  # that the client's processes took
+    clients: int = 1  # processes
+
+    @classmethod
+    def together(cls, loads: Sequence[Load]) -> Load:
+        """What several client processes got at the same time."""
+        answers = [answer for load in loads for answer in load.answers]
+        longest, spent = max(load.seconds for load in loads), sum(load.cpu_s for load in loads)
+        return cls(answers, longest, spent, sum(load.clients for load in loads))
 
     @property
     def images_per_second(self) -> float:

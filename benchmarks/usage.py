@@ -21,8 +21,9 @@ class Usage:
     machine: float  # of all cores, whatever ran on them
     server: float  # cores that the server's process used
     loop: float  # of one core that its main thread, the event loop, used; of several workers, the busiest
-    client: float  # cores that the client's process used
+    client: float  # cores that the clients' processes used
     gpu: float | None  # of the time with a kernel running; None without a GPU
+    clients: int = 1  # processes
 
     def bottleneck(self) -> str:
         """What is busy for :data:`BUSY` of the time: the GPU, all cores, the event loop or the client; or nothing."""
@@ -34,7 +35,7 @@ class Usage:
             return f"CPU ({parts}" + (f", others {others:.1f})" if others > 0.2 else ")")
         if self.loop >= BUSY:
             return f"the server's event loop ({self.loop:.0%} of a core)"
-        if self.client >= BUSY:
+        if self.client >= BUSY * self.clients:
             return f"the client ({self.client:.1f} cores)"
         return f"nothing is busy all the time ({parts})"
 
@@ -57,7 +58,7 @@ class Spent:
         return cls(sum(map(_process_s, family)), loop, busy, idle)
 
 
-def between(before: Spent, after: Spent, seconds: float, client_s: float, gpu: Sequence[float]) -> Usage:
+def between(before: Spent, after: Spent, seconds: float, client_s: float, gpu: Sequence[float], clients: int) -> Usage:
     """The shares over a run of so many seconds; ``gpu`` are samples of the GPU's."""
     busy, idle = after.busy - before.busy, after.idle - before.idle
     return Usage(
@@ -67,6 +68,7 @@ def between(before: Spent, after: Spent, seconds: float, client_s: float, gpu: S
         loop=(after.loop - before.loop) / seconds,
         client=client_s / seconds,
         gpu=sum(gpu) / len(gpu) if gpu else None,
+        clients=clients,
     )
 
 
