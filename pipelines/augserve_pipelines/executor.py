@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -56,7 +57,8 @@ def run(plan: Plan, images: Sequence[Tensor], chunk: int | None = None) -> Batch
         work = [slice(start, start + starts.step) for start in starts]
         in_threads(lambda rows: _run_rows(plan, images[rows], rows, result), work)
     else:
-        _run_rows(plan, images, slice(0, len(images)), result)
+        with _one_thread():  # for the tables that are made on the CPU
+            _run_rows(plan, images, slice(0, len(images)), result)
     return result.batch
 
 
@@ -175,6 +177,20 @@ def single_threaded() -> None:
     """Let torch use one thread when called from this one, whatever the process has set."""
     torch.get_num_threads()  # a thread takes on the process's setting when torch first asks, so have that behind us
     torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread within: others take longer to wake than what is little takes."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run_rows(plan: Plan, images: Sequence[Tensor], rows: slice | IntArray, result: Result) -> None:

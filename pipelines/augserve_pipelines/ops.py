@@ -14,8 +14,9 @@ from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
 from augserve_pipelines.dispatch import Call
-from augserve_pipelines.frames import Frames
+from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.kernels.resample import Parity
+from augserve_pipelines.kernels.upload import bring
 from augserve_pipelines.samples import Sample
 
 BoolArray = NDArray[np.bool_]
@@ -101,7 +102,7 @@ class Op:
             if np.array_equal(block.rows, np.arange(first, first + count)):
                 self[block.rows].write(block.data, out[first : first + count])
             else:
-                out[torch.from_numpy(block.rows)] = self[block.rows].image(block.data)
+                out.index_copy_(0, _there(block.rows, out), self[block.rows].image(block.data))
 
     def run(self, batch: Batch) -> Batch:
         """The op over a batch of any shapes; row ``i`` of the op acts on sample ``i``."""
@@ -146,7 +147,7 @@ class Select(Op):
             return self.op.image(x)
         if not self.rows.any():
             return x
-        picked = torch.from_numpy(np.flatnonzero(self.rows)).to(x.device)
+        picked = _there(np.flatnonzero(self.rows), x)
         return x.index_copy(0, picked, self.op.image(x[picked]))
 
     def run(self, batch: Batch) -> Batch:
@@ -276,10 +277,15 @@ def _kept(batch: Batch, mask: BoolArray) -> list[Block]:
 def _pieces(block: Block, keep: BoolArray) -> list[Block]:
     """The samples of a block that are kept: on the CPU as they lie."""
     if block.data.device.type != "cpu":
-        return [Block(block.rows[keep], block.data[torch.from_numpy(keep)])]
+        return [Block(block.rows[keep], block.data[_there(np.flatnonzero(keep), block.data)])]
     edges = np.flatnonzero(np.diff(keep, prepend=False, append=False)).tolist()  # where kept neighbours begin and end
     spans = [slice(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
     return [Block(block.rows[span], block.data[span]) for span in spans]
+
+
+def _there(rows: IntArray, data: Tensor) -> Tensor:
+    """Rows, where a block lies that is indexed by them."""
+    return bring(torch.from_numpy(rows), data.device)
 
 
 def _gathered(blocks: Sequence[Block]) -> Batch:

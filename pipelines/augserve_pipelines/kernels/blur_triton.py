@@ -8,6 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from augserve_pipelines.kernels.fused_triton import as_bytes, fused
+from augserve_pipelines.kernels.upload import bring
 
 __all__ = ["blur"]
 
@@ -53,7 +54,7 @@ def _launch(planes: Tensor, across: Tensor, down: Tensor, out: Tensor) -> None:
         blur_kernel[(tiles * each * count,)](
             planes,
             out,
-            table.to(planes.device),
+            bring(table, planes.device),
             *planes.stride(),
             height,
             width,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from augserve_pipelines.kernels.color import twice_rounded
 from augserve_pipelines.kernels.color_codes import Code, Column
 from augserve_pipelines.kernels.upload import upload
 
-__all__ = ["PLANAR", "PLANAR_THERE", "Places", "Segment", "run_programs", "segments"]
+__all__ = ["PLANAR", "PLANAR_THERE", "Places", "Segment", "is_of", "run_programs", "segments"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -155,6 +156,18 @@ def run_programs(
             begin += len(table)
 
 
+def is_of(codes: IntArray, some: Sequence[Code]) -> NDArray[np.bool_]:
+    """Which of these codes are among some."""
+    return _table(tuple(some))[codes]  # np.isin sorts
+
+
+@cache
+def _table(some: tuple[Code, ...]) -> NDArray[np.bool_]:
+    table = np.zeros(len(Code), bool)
+    table[[*some]] = True
+    return table
+
+
 def needs_spare(codes: IntArray) -> bool:
     """Whether any program has sharpness in another place than the first."""
     sharp = codes == Code.SHARPNESS
@@ -207,14 +220,14 @@ def _chosen(which: IntArray, *lies: IntArray) -> IntArray:
 
 def _planar_before(codes: IntArray) -> NDArray[np.bool_]:
     """Whether torchvision has laid the image channel by channel before a column, and before the end: ``[N, K + 1]``."""
-    planar: NDArray[np.bool_] = np.pad(np.cumsum(np.isin(codes, PLANAR_THERE), axis=1), ((0, 0), (1, 0))) > 0
+    planar: NDArray[np.bool_] = np.pad(np.cumsum(is_of(codes, PLANAR_THERE), axis=1), ((0, 0), (1, 0))) > 0
     return planar
 
 
 def _effective(codes: IntArray, sizes: IntArray) -> IntArray:
     """The codes without those that leave images of these sizes as they are."""
     codes = codes.copy()
-    codes[(sizes[:, :1] == 1) & np.isin(codes, _ONLY_COLORED)] = Code.NOTHING
+    codes[(sizes[:, :1] == 1) & is_of(codes, _ONLY_COLORED)] = Code.NOTHING
     codes[(sizes[:, 1:].min(1) <= 2)[:, None] & (codes == Code.SHARPNESS)] = Code.NOTHING
     return codes
 

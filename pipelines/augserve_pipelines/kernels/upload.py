@@ -13,6 +13,11 @@ from torch import Tensor
 _ALIGNMENT = 16  # bytes: what Triton takes pointers to be multiples of, or compiles anew
 
 
+def bring(values: Tensor, device: torch.device) -> Tensor:
+    """What lies on the CPU, on a device, behind what runs there and without waiting for it."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
 def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
     """The arrays, dense, as tensors on the device, of one buffer that is copied there once, behind what runs there."""
     spans, end = [], 0

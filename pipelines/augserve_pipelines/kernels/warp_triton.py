@@ -10,6 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from augserve_pipelines.kernels.fused_triton import as_bytes, fused, nearest_integer
+from augserve_pipelines.kernels.upload import bring
 
 __all__ = ["DTYPES", "displace", "warp"]
 
@@ -88,7 +89,7 @@ def _launched(
         warp_kernel[(tiles * groups * count,)](
             planes,
             out,
-            _table(steps, blends, colors).to(images.device),
+            bring(_table(steps, blends, colors), images.device),
             field,
             x,
             y,

@@ -129,7 +129,9 @@ def _launched(images: Tensor, sizes: tuple[int, int], across: FloatArray, down: 
     """``[n, ..., C, H, W]`` blurred by the kernel of CUDA, each by its deviations ``[n]`` across and down."""
     from augserve_pipelines.kernels.blur_triton import blur  # Triton need not be installed
 
-    return blur(images, gaussian_taps(sizes[0], across), gaussian_taps(sizes[1], down))
+    taps = gaussian_taps(sizes[0], across)
+    alike = sizes[0] == sizes[1] and across is down
+    return blur(images, taps, taps if alike else gaussian_taps(sizes[1], down))
 
 
 def _check(name: str, sizes: IntArray, taps: int) -> None:

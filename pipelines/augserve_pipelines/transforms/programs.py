@@ -17,6 +17,7 @@ from augserve_pipelines.kernels import color, color_programs, histogram, layout,
 from augserve_pipelines.kernels.color_codes import Code
 from augserve_pipelines.kernels.color_programs import Places
 from augserve_pipelines.kernels.launching import launches
+from augserve_pipelines.kernels.upload import bring
 from augserve_pipelines.ops import BoolArray, Chain, Fused, Op, Select
 from augserve_pipelines.transforms.channels import GRAY_OR_RGB, PermuteChannels
 from augserve_pipelines.transforms.color import Jitter
@@ -66,7 +67,7 @@ class ColorProgram(Retouch):
 
     def is_pointwise(self) -> bool:
         """Whether every step changes each byte by itself."""
-        return bool(np.isin(self.codes, _POINTWISE).all())
+        return bool(color_programs.is_of(self.codes, _POINTWISE).all())
 
     def active(self) -> BoolArray:
         """Which samples have steps."""
@@ -125,7 +126,7 @@ class ColorProgram(Retouch):
             )
             for number, rows in enumerate(groups):
                 if rows.any():
-                    own = x if rows.all() else x[torch.from_numpy(rows).to(x.device)]
+                    own = x if rows.all() else x[bring(torch.from_numpy(np.flatnonzero(rows)), x.device)]
                     out = torch.empty_like(own, memory_format=(torch.contiguous_format, torch.preserve_format)[number])
                     parts.append((block.rows[rows], own, out))
                     blocks.append(Block(block.rows[rows], out))
@@ -225,7 +226,7 @@ def _fits(frames: Frames) -> bool:
 
 
 def _any_of(codes: IntArray, some: Sequence[Code]) -> BoolArray:
-    found: BoolArray = np.asarray(np.isin(codes, some).any(axis=1))
+    found: BoolArray = np.asarray(color_programs.is_of(codes, some).any(axis=1))
     return found
 
 
