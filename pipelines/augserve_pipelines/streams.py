@@ -18,8 +18,8 @@ class Streams(Protocol):
     def upload(self, host: Tensor) -> Tensor:
         """A copy on the device: complete for what is computed from here on."""
 
-    def computing(self) -> AbstractContextManager[object]:
-        """Where to compute."""
+    def computing(self, after: torch.cuda.Event | None = None) -> AbstractContextManager[object]:
+        """Where to compute, once an event has come to pass."""
 
     def download(self, copies: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Copy what was computed, each to its place in host memory, and wait for it."""
@@ -40,7 +40,7 @@ class NoStreams:
     def upload(self, host: Tensor) -> Tensor:
         return host.to(self._device, copy=True)
 
-    def computing(self) -> AbstractContextManager[object]:
+    def computing(self, after: torch.cuda.Event | None = None) -> AbstractContextManager[object]:
         return nullcontext()
 
     def download(self, copies: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -72,7 +72,9 @@ class CudaStreams:
             self._compute.wait_event(self._up.record_event())
         return there
 
-    def computing(self) -> AbstractContextManager[object]:
+    def computing(self, after: torch.cuda.Event | None = None) -> AbstractContextManager[object]:
+        if after is not None:
+            self._compute.wait_event(after)
         return torch.cuda.stream(self._compute)
 
     def download(self, copies: Sequence[tuple[Tensor, Tensor]]) -> None:

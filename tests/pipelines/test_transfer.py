@@ -14,8 +14,9 @@ from torch import Tensor
 from augserve_pipelines import Batch, Frames, InvalidInput, Pipeline
 from augserve_pipelines import transforms as T
 from augserve_pipelines.frames import is_interleaved
+from augserve_pipelines.packing import Packed
 from augserve_pipelines.slabs import PageableMemory, SlabPool
-from augserve_pipelines.transfer import IN_FLIGHT, Budget, Idle, Packed, Transfer, TransferLimits, pieces
+from augserve_pipelines.transfer import IN_FLIGHT, Budget, Idle, Transfer, TransferLimits, pieces
 from factories import make_image, make_images
 
 CPU = torch.device("cpu")
@@ -36,8 +37,9 @@ def test_images_of_any_size_layout_and_dtype_come_out_as_they_went_in() -> None:
     pixels = make_image((33, 20)).movedim(0, -1).contiguous().movedim(-1, 0)
     images = [make_image((7, 13)), pixels, make_image((5, 9), torch.float32), make_image((1, 1), channels=1), pixels.mT]
     packed = Packed.of(images, CPU)
-    slab = packed.written(torch.full((packed.layout.size,), POISON, dtype=torch.uint8))
-    for view, image in zip(packed.views(slab.clone()), images, strict=True):
+    slab = torch.full((packed.size,), POISON, dtype=torch.uint8)
+    assert packed.fill(slab) == {}
+    for view, image in zip(packed.views(slab.clone(), range(len(images))), images, strict=True):
         assert torch.equal(view, image)
         assert view.dtype == image.dtype
         assert is_interleaved(view) == is_interleaved(image)
