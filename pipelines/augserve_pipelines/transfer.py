@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import Protocol, TypeAlias
 
@@ -46,8 +45,23 @@ class Plans(Protocol):
 
 
 Rows: TypeAlias = slice | IntArray
-Compute: TypeAlias = Callable[[Rows, list[Tensor]], Batch]
-"""What makes a batch of those images of a request that are of these rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is done with images: ``compute`` makes a batch of those of some rows, from where they lie on the device."""
+
+    compute: Callable[[Rows, list[Tensor]], Batch]
+    nearly_done: Callable[[], None] | None = None
+    after: torch.cuda.Event | None = None
+
+    def of(self, part: slice, last: bool) -> _Job:
+        """The same for a part of the images, with rows that are counted from where that begins."""
+
+        def compute(rows: Rows, views: list[Tensor]) -> Batch:
+            return self.compute(part if isinstance(rows, slice) else rows + part.start, views)
+
+        return _Job(compute, self.nearly_done if last else None, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +101,11 @@ class Transfer:
         for its results. Raises what the pipeline raises.
         """
         every = np.array(seeds, object)
-        return _good(self._in_pieces(lambda rows, views: pipeline(views, every[rows].tolist()), images))
+        return _good(self._in_pieces(_Job(lambda rows, views: pipeline(views, every[rows].tolist())), images))
 
     def run_plan(self, plan: Plan, images: Sequence[Tensor]) -> list[Tensor]:
         """The same by a plan that was drawn for the images before."""
-        return _good(self._in_pieces(lambda rows, views: executor.run(_part(plan, rows), views), images))
+        return _good(self._in_pieces(_Job(lambda rows, views: executor.run(_part(plan, rows), views)), images))
 
     def decode_and_run(
         self,
@@ -118,7 +132,8 @@ class Transfer:
         """
         plan, images = pipeline.plan_deferred(images, seeds)
         sources = [image.image if isinstance(image, Loaded) else image for image in images]
-        return self._in_pieces(lambda rows, views: executor.run(_part(plan, rows), views), sources, nearly_done, after)
+        job = _Job(lambda rows, views: executor.run(_part(plan, rows), views), nearly_done, after)
+        return self._in_pieces(job, sources)
 
     def trim(self) -> None:
         """Give back the memory that no batch and no result has."""
@@ -150,47 +165,27 @@ class Transfer:
         if not self._abandoned:
             self.trim()
 
-    def _in_pieces(
-        self,
-        compute: Compute,
-        images: Sequence[Source],
-        nearly_done: Callable[[], None] | None = None,
-        after: torch.cuda.Event | None = None,
-    ) -> list[Tensor | Exception]:
+    def _in_pieces(self, job: _Job, images: Sequence[Source]) -> list[Tensor | Exception]:
         results: list[Tensor | Exception] = []
-        for rows in pieces([size_of(image) for image in images], self.limits.device):
-            last = rows.stop == len(images)
-            packed = Packed.of(images[rows], self.device)
-            results += self._filled(partial(_within, compute, rows), packed, nearly_done if last else None, after)
+        for part in pieces([size_of(image) for image in images], self.limits.device):
+            packed = Packed.of(images[part], self.device)
+            results += self._filled(job.of(part, last=part.stop == len(images)), packed)
         return results
 
-    def _filled(
-        self,
-        compute: Compute,
-        packed: Packed,
-        nearly_done: Callable[[], None] | None,
-        after: torch.cuda.Event | None,
-    ) -> list[Tensor | Exception]:
-        host = self.slabs.lend(packed.size)
-        found: dict[int, Tensor | Exception] = {**packed.fill(host, nearly_done)}
-        good = [row for row in range(len(packed.images)) if row not in found]
+    def _filled(self, job: _Job, packed: Packed) -> list[Tensor | Exception]:
+        host, count = self.slabs.lend(packed.size), len(packed.images)
+        found: dict[int, Tensor | Exception] = {**packed.fill(host, job.nearly_done)}
+        good = [row for row in range(count) if row not in found]
         if good:
-            rows = slice(None) if len(good) == len(packed.images) else np.array(good)
-            found |= zip(good, self._run(lambda views: compute(rows, views), packed, good, host, after), strict=True)
-        return [found[row] for row in range(len(packed.images))]
+            found |= zip(good, self._run(job, packed, host, good), strict=True)
+        return [found[row] for row in range(count)]
 
-    def _run(
-        self,
-        compute: Callable[[list[Tensor]], Batch],
-        packed: Packed,
-        rows: Sequence[int],
-        host: Tensor,
-        after: torch.cuda.Event | None,
-    ) -> list[Tensor]:
+    def _run(self, job: _Job, packed: Packed, host: Tensor, good: Sequence[int]) -> list[Tensor]:
+        rows = slice(None) if len(good) == len(packed.images) else np.array(good)
         with self._slots, self._budget.taken(packed.size):
             try:
                 there = self._streams.upload(host)
-                return self._through(lambda: compute(packed.views(there, rows)), after)
+                return self._through(lambda: job.compute(rows, packed.views(there, good)), job.after)
             except BaseException:
                 self._streams.settle()  # what is still copied may be lent again from here on
                 raise
@@ -207,11 +202,6 @@ class Transfer:
 
     def _room(self, data: Tensor) -> Tensor:
         return self.slabs.lend(data.nbytes).view(data.dtype).view(data.shape)
-
-
-def _within(compute: Compute, part: slice, rows: Rows, views: list[Tensor]) -> Batch:
-    """``compute`` for rows that are counted from where a part begins."""
-    return compute(part if isinstance(rows, slice) else rows + part.start, views)
 
 
 def _part(plan: Plan, rows: Rows) -> Plan:
