@@ -83,6 +83,7 @@ class Executor:
         channels = 1 if pipeline.input.mode == "L" else 3
         decoded = torch.zeros(WARM_UP_SIDE, WARM_UP_SIDE, channels, dtype=torch.uint8).permute(2, 0, 1)
         alone = pipeline.per_sample
+        self._recovery.place.warm_up(alone)
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
                 for image in (decoded, decoded.contiguous()):  # and for each way that pixels lie

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -77,36 +77,26 @@ class Decoding:
 
 
 class DeviceDecoder:
-    """nvImageCodec for all batches of a device, with a decoder for each of ``DECODERS`` threads that come at once.
+    """nvImageCodec for all batches of a device, with ``DECODERS`` of its decoders: each takes a second to make.
 
-    A decoder takes a second to make, so the second one is made when it is first needed. On a CPU, which is for tests,
-    they decode with nvImageCodec's own libjpeg-turbo.
+    More threads than that take turns. On a CPU, which is for tests, they decode with nvImageCodec's own libjpeg-turbo.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._turns = threading.BoundedSemaphore(DECODERS)
-        self._idle = [_Decoder(device)]
+        self._idle: SimpleQueue[_Decoder] = SimpleQueue()
+        for _ in range(DECODERS):
+            self._idle.put(_Decoder(device))
 
     def decode(self, images: Sequence[Coded], input: InputRule) -> Decoding:
         """Begin to decode images as ``input`` wants them: those that it ``takes``.
 
         What it fails on is None too: the CPU's codecs say what is wrong with it, if anything is.
         """
-        with self._one() as decoder:
+        decoder = self._idle.get()
+        try:
             return decoder.decode(images, input)
-
-    @contextmanager
-    def _one(self) -> Iterator[_Decoder]:
-        with self._turns:
-            try:
-                decoder = self._idle.pop()
-            except IndexError:
-                decoder = _Decoder(self._device)
-            try:
-                yield decoder
-            finally:
-                self._idle.append(decoder)
+        finally:
+            self._idle.put(decoder)
 
 
 class _Decoder:

@@ -45,6 +45,11 @@ class Place:
         if self._transfer is not None:
             self._transfer.abandon()
 
+    def warm_up(self, pipeline: Pipeline) -> None:
+        """Make what decodes on the device, where the pipeline lets it: it takes seconds."""
+        if self._decodes and pipeline.decode.jpeg == "fast":
+            self._device_decoder()
+
     def run(self, pipeline: Pipeline, images: Sequence[Tensor], seeds: Sequence[int]) -> Sequence[Tensor]:
         """The results for images [C, H, W], in host memory. Raises InvalidInput where one cannot be run."""
         if self._transfer is not None:

@@ -105,24 +105,23 @@ def damaged() -> list[bytes]:
     return [make_file("JPEG", (60, 70))[:1500] + b"\xff\xd9", bytes(bad)]
 
 
-def test_batches_that_come_at_once_have_a_decoder_each(decoder: DeviceDecoder) -> None:
-    files = make_files(5)
-    together, found = threading.Barrier(DECODERS), []
+def test_batches_that_come_at_once_have_a_decoder_each_or_take_turns(decoder: DeviceDecoder) -> None:
+    files, count = make_files(5), DECODERS + 1
+    together, found = threading.Barrier(count), []
 
     def decode_some() -> None:
         for _ in range(3):
             together.wait(10)
             found.append(decoder.decode([encoded(data) for data in files], RGB).images)
 
-    threads = [threading.Thread(target=decode_some) for _ in range(DECODERS)]
+    threads = [threading.Thread(target=decode_some) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(found) == 3 * DECODERS
+    assert len(found) == 3 * count
     for images in found:
         assert all(torch.equal(image, by_libjpeg(data)) for image, data in zip(images, files, strict=True))  # type: ignore[arg-type]  # they are tensors
-    assert 1 <= len(decoder._idle) <= DECODERS
 
 
 def test_a_batch_is_decoded_where_its_pipeline_lets_it(decoder: DeviceDecoder) -> None:
