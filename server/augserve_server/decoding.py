@@ -149,7 +149,7 @@ class Later:
             raise Unwanted
         self.metrics.decoded()
         try:
-            with self.metrics.decoding(self.image.format), self.watch.running():
+            with self.metrics.decoding(self.image.format, self.watch):
                 return decode(self.image.data, self.image.header, self.rule, self.way, room)
         except ServiceError:
             raise

@@ -150,7 +150,7 @@ def test_views_of_an_image_share_one_decoding_and_one_place(device: int) -> None
     assert count == (1 if device > 20_000 else 4)  # one in each piece
 
 
-def test_what_nobody_wants_any_more_is_left_out() -> None:
+def test_what_nobody_waits_for_by_the_time_it_is_decoded_does_not_go_to_the_device() -> None:
     data, answers = FILES["baseline"], iter([True, False])
     never, no_longer = later(data, wanted=lambda: False), later(data, wanted=lambda: next(answers))
     found = run([never, later(data), no_longer])
