@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.errors import InvalidInput
+from augserve_pipelines.frames import Frames, is_interleaved
 
-__all__ = ["Deferred", "Loaded", "Once", "once_each", "pieces"]
+__all__ = ["Deferred", "Loaded", "Once", "foreseen", "once_each", "pieces", "put"]
 
 
 class Deferred(Protocol):
@@ -35,6 +38,9 @@ class Deferred(Protocol):
 
     def load(self) -> Tensor:
         """The image ``[C, H, W]``, uint8, laid pixel by pixel as decoders do. Raises what is wrong with it."""
+
+    def load_into(self, room: NDArray[np.uint8]) -> None:
+        """Have the image in ``room``, ``[H, W, C]``. Raises what is wrong with it, and then leaves anything there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +67,9 @@ class Loaded:
 
     def load(self) -> Tensor:
         return self.image
+
+    def load_into(self, room: NDArray[np.uint8]) -> None:
+        put(self.image.movedim(0, -1).numpy(), room)
 
 
 class Once:
@@ -89,9 +98,37 @@ class Once:
         except Exception as exc:  # noqa: BLE001  # a decoder may fail in any way on hostile bytes: only this image
             return exc.with_traceback(None)  # whose frames hold this error and whole images, in a cycle
         if tuple(image.shape) != tuple(self._image.shape):
-            was = f"the image has the shape {[*image.shape]}; {[*self._image.shape]} was said before it was decoded"
-            return InvalidInput(was)
+            return _other_size(image.shape, self._image.shape)
         return image
+
+
+def put(pixels: NDArray[np.uint8], room: NDArray[np.uint8]) -> None:
+    """Have pixels ``[H, W, C]`` in a room of theirs, if they are not there yet.
+
+    Raises:
+        InvalidInput: they are of another size.
+    """
+    if pixels is room:
+        return
+    if pixels.shape != room.shape:
+        height, width, channels = pixels.shape
+        raise _other_size((channels, height, width), (room.shape[2], *room.shape[:2]))
+    np.copyto(room, pixels)
+
+
+def foreseen(images: Sequence[Deferred]) -> Frames:
+    """What is known of images before they are decoded; of those that are there already, also how they lie."""
+    frames = Frames.decoded([image.shape for image in images])
+    for row, image in enumerate(images):
+        if isinstance(image, Loaded):
+            frames.dtypes[row] = image.image.dtype
+            assert frames.interleaved is not None
+            frames.interleaved[row] = is_interleaved(image.image)
+    return frames
+
+
+def _other_size(found: Sequence[int], said: Sequence[int]) -> InvalidInput:
+    return InvalidInput(f"the image has the shape {[*found]}; {[*said]} was said before it was decoded")
 
 
 def once_each(images: Sequence[Deferred]) -> list[Once]:
@@ -101,7 +138,7 @@ def once_each(images: Sequence[Deferred]) -> list[Once]:
     return [found.setdefault(id(image), Once(image, uses[id(image)])) for image in images]
 
 
-def pieces(images: Sequence[Deferred], most: int, most_pixels: int) -> Iterator[slice]:
+def pieces(images: Sequence[Deferred | Tensor], most: int, most_pixels: int) -> Iterator[slice]:
     """Neighbouring images: ``most`` of them, of so many pixels together, a repeated one counted once; at least one."""
     start, pixels = 0, 0
     for row, own in enumerate(_pixels(images)):
@@ -113,8 +150,8 @@ def pieces(images: Sequence[Deferred], most: int, most_pixels: int) -> Iterator[
         yield slice(start, len(images))
 
 
-def _pixels(images: Iterable[Deferred]) -> Iterator[int]:
-    before: Deferred | None = None
+def _pixels(images: Iterable[Deferred | Tensor]) -> Iterator[int]:
+    before: Deferred | Tensor | None = None
     for image in images:
         yield 0 if image is before else image.shape[1] * image.shape[2]
         before = image

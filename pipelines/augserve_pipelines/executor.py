@@ -86,16 +86,26 @@ def run_deferred(
     return [failures[row] if row in failures else result.batch[row] for row in range(len(images))]
 
 
-def load(images: Sequence[Deferred]) -> list[Tensor | Exception]:
-    """Decode images on the pool's threads: each, or why it cannot be had."""
-    sources = once_each(images)
-    found: dict[int, Tensor | Exception] = {}
+def load(
+    images: Sequence[Deferred | Tensor], put: Callable[[int], None], nearly_done: Callable[[], None] | None = None
+) -> dict[int, Exception]:
+    """Have ``put`` put each image, by its row, where it belongs, on the pool's threads; what is wrong with some.
+
+    ``nearly_done`` is called when a thread takes the last of them, and others have nothing more to do.
+    """
+    failures: dict[int, Exception] = {}
 
     def work(rows: slice) -> None:
-        found.update(enumerate((source.take() for source in sources[rows]), rows.start))
+        for row in range(rows.start, rows.stop):
+            try:
+                put(row)
+            except Exception as exc:  # noqa: BLE001  # a decoder may fail in any way on hostile bytes: only this image
+                failures[row] = exc.with_traceback(None)  # whose frames hold this error and whole images, in a cycle
 
-    _in_more_threads(work, list(pieces(images, MOST, chunk_pixels())))
-    return [found[row] for row in range(len(images))]
+    if not images and nearly_done is not None:
+        nearly_done()
+    _in_more_threads(work, list(pieces(images, MOST, chunk_pixels())), nearly_done)
+    return failures
 
 
 def in_threads(work: Callable[[slice], None], chunks: Sequence[slice]) -> None:

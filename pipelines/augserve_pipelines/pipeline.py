@@ -19,7 +19,7 @@ from torch import Tensor
 from augserve_pipelines import canonical, definition, executor, interchange
 from augserve_pipelines.batch import Batch
 from augserve_pipelines.decode_rule import DecodeRule
-from augserve_pipelines.deferred import Deferred
+from augserve_pipelines.deferred import Deferred, foreseen
 from augserve_pipelines.errors import InvalidInput, InvalidParameters, InvalidPipeline, Problem
 from augserve_pipelines.finishing import Finishing, cast_of_floats, parts
 from augserve_pipelines.frames import Frames
@@ -242,12 +242,17 @@ class Pipeline:
         Raises:
             InvalidInput: some cannot be run, whatever their pixels are.
         """
+        return executor.run_deferred(*self.plan_deferred(images, seeds), nearly_done)
+
+    def plan_deferred(self, images: Sequence[Deferred], seeds: Sequence[int]) -> tuple[Plan, Sequence[Deferred]]:
+        """Draw for images that are not decoded yet; and those images, each as small as ``decode`` lets it be decoded.
+
+        Raises:
+            InvalidInput: some cannot be run, whatever their pixels are.
+        """
         _check_seeds(images, seeds)
-        frames = Frames.decoded([image.shape for image in images])
-        plan = self.plan(frames, seeds)
-        if self.decode.scale == "dct":
-            plan, images = _decoded_smaller(plan, images)
-        return executor.run_deferred(plan, images, nearly_done)
+        plan = self.plan(foreseen(images), seeds)
+        return _decoded_smaller(plan, images) if self.decode.scale == "dct" else (plan, images)
 
     @property
     def batched(self) -> bool:

@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from augserve_pipelines.driver_pool import DriverPool
+
 __all__ = ["CudaStreams", "NoStreams", "Streams"]
 
 
@@ -18,8 +20,8 @@ class Streams(Protocol):
     def upload(self, host: Tensor) -> Tensor:
         """A copy on the device: complete for what is computed from here on."""
 
-    def computing(self) -> AbstractContextManager[object]:
-        """Where to compute."""
+    def computing(self, after: torch.cuda.Event | None = None) -> AbstractContextManager[object]:
+        """Where to compute, once an event has come to pass."""
 
     def download(self, copies: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Copy what was computed, each to its place in host memory, and wait for it."""
@@ -40,7 +42,7 @@ class NoStreams:
     def upload(self, host: Tensor) -> Tensor:
         return host.to(self._device, copy=True)
 
-    def computing(self) -> AbstractContextManager[object]:
+    def computing(self, after: torch.cuda.Event | None = None) -> AbstractContextManager[object]:
         return nullcontext()
 
     def download(self, copies: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -61,8 +63,10 @@ class CudaStreams:
     hold both ends until then: torch may reuse it at once, and needs to be told of no other stream.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, kept: int) -> None:
+        """``kept`` bytes of device memory, at most, stay with CUDA's own allocator when others give them back to it."""
         self._device = device
+        self._pool = DriverPool(device, kept)
         self._up, self._compute, self._down = (torch.cuda.Stream(device) for _ in range(3))  # type: ignore[no-untyped-call]  # in torch
 
     def upload(self, host: Tensor) -> Tensor:
@@ -72,7 +76,9 @@ class CudaStreams:
             self._compute.wait_event(self._up.record_event())
         return there
 
-    def computing(self) -> AbstractContextManager[object]:
+    def computing(self, after: torch.cuda.Event | None = None) -> AbstractContextManager[object]:
+        if after is not None:
+            self._compute.wait_event(after)
         return torch.cuda.stream(self._compute)
 
     def download(self, copies: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -89,3 +95,4 @@ class CudaStreams:
 
     def trim(self) -> None:
         torch.cuda.empty_cache()
+        self._pool.trim()

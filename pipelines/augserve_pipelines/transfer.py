@@ -1,4 +1,4 @@
-"""The way of batches through a device: one copy in, the pipeline, the copies out; two batches at a time."""
+"""The way of batches through a device: decoded to where they are copied from, one copy in, the pipeline, copies out."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from augserve_pipelines import executor
 from augserve_pipelines.batch import Batch, Block
-from augserve_pipelines.frames import is_interleaved
+from augserve_pipelines.deferred import Deferred, Loaded
+from augserve_pipelines.frames import IntArray
+from augserve_pipelines.packing import Packed, Source, size_of
 from augserve_pipelines.plan import Plan
-from augserve_pipelines.slabs import Layout, PageableMemory, PinnedMemory, SlabPool, lay_out
+from augserve_pipelines.slabs import PageableMemory, PinnedMemory, SlabPool
 from augserve_pipelines.streams import CudaStreams, NoStreams, Streams
 
-__all__ = ["Budget", "Idle", "Packed", "Transfer", "TransferLimits", "pieces"]
+__all__ = ["Budget", "Idle", "Transfer", "TransferLimits", "pieces"]
 
 IN_FLIGHT = 2
-"""Batches: while one is computed, the next is drawn and copied in, and the last one copied out."""
+"""Batches on the device: while one is computed, the next is copied in, and the last one copied out.
+
+More of them may be decoded meanwhile, each by the thread that called for it."""
 
 IDLE_S = 30.0
 
@@ -32,6 +36,32 @@ class Runs(Protocol):
     """What computes a batch: a pipeline, or a part of one."""
 
     def __call__(self, images: Sequence[Tensor], seeds: Sequence[int], /) -> Batch: ...
+
+
+class Plans(Protocol):
+    """What draws for images that are not decoded yet: a pipeline."""
+
+    def plan_deferred(self, images: Sequence[Deferred], seeds: Sequence[int], /) -> tuple[Plan, Sequence[Deferred]]: ...
+
+
+Rows: TypeAlias = slice | IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is done with images: ``compute`` makes a batch of those of some rows, from where they lie on the device."""
+
+    compute: Callable[[Rows, list[Tensor]], Batch]
+    nearly_done: Callable[[], None] | None = None
+    after: torch.cuda.Event | None = None
+
+    def of(self, part: slice, last: bool) -> _Job:
+        """The same for a part of the images, with rows that are counted from where that begins."""
+
+        def compute(rows: Rows, views: list[Tensor]) -> Batch:
+            return self.compute(part if isinstance(rows, slice) else rows + part.start, views)
+
+        return _Job(compute, self.nearly_done if last else None, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +87,7 @@ class Transfer:
         self.device = device
         self.limits = limits
         self.slabs = SlabPool(limits.pinned, PinnedMemory() if on_cuda else PageableMemory())
-        self._streams: Streams = CudaStreams(device) if on_cuda else NoStreams(device)
+        self._streams: Streams = CudaStreams(device, limits.device) if on_cuda else NoStreams(device)
         self._slots = threading.BoundedSemaphore(IN_FLIGHT)
         self._budget = Budget(limits.device)
         self._idle = Idle(limits.idle_s, self._trim_when_idle)
@@ -70,11 +100,40 @@ class Transfer:
         the device and complete. More of them than the device may hold at a time go in pieces. Waits for its turn, and
         for its results. Raises what the pipeline raises.
         """
-        return self._in_pieces(lambda rows, views: pipeline(views, seeds[rows]), images)
+        every = np.array(seeds, object)
+        return _good(self._in_pieces(_Job(lambda rows, views: pipeline(views, every[rows].tolist())), images))
 
     def run_plan(self, plan: Plan, images: Sequence[Tensor]) -> list[Tensor]:
         """The same by a plan that was drawn for the images before."""
-        return self._in_pieces(lambda rows, views: executor.run(_part(plan, rows), views), images)
+        return _good(self._in_pieces(_Job(lambda rows, views: executor.run(_part(plan, rows), views)), images))
+
+    def decode_and_run(
+        self,
+        pipeline: Plans,
+        images: Sequence[Deferred],
+        seeds: Sequence[int],
+        nearly_done: Callable[[], None] | None = None,
+        after: torch.cuda.Event | None = None,
+    ) -> list[Tensor | Exception]:
+        """The result of each image, decoded by the engine's threads to where it is copied to the device from.
+
+        An image that cannot be decoded fails alone: what its ``load_into`` raised stands in place of its result. One
+        that is given several times is decoded and copied once.
+
+        Args:
+            pipeline: what is drawn by it follows from the sizes that are known before.
+            images: what is known of each, and how to get it.
+            seeds: a seed for each.
+            nearly_done: called, in another thread, when the last of them is begun: the time to decode more.
+            after: what has to be done on the device before the images that lie there already are complete.
+
+        Raises:
+            InvalidInput: some cannot be run, whatever their pixels are.
+        """
+        plan, images = pipeline.plan_deferred(images, seeds)
+        sources = [image.image if isinstance(image, Loaded) else image for image in images]
+        job = _Job(lambda rows, views: executor.run(_part(plan, rows), views), nearly_done, after)
+        return self._in_pieces(job, sources)
 
     def trim(self) -> None:
         """Give back the memory that no batch and no result has."""
@@ -106,16 +165,27 @@ class Transfer:
         if not self._abandoned:
             self.trim()
 
-    def _in_pieces(self, compute: Callable[[slice, list[Tensor]], Batch], images: Sequence[Tensor]) -> list[Tensor]:
-        results: list[Tensor] = []
-        for rows in pieces([image.nbytes for image in images], self.limits.device):
-            results += self._run(partial(compute, rows), Packed.of(images[rows], self.device))
+    def _in_pieces(self, job: _Job, images: Sequence[Source]) -> list[Tensor | Exception]:
+        results: list[Tensor | Exception] = []
+        for part in pieces([size_of(image) for image in images], self.limits.device):
+            packed = Packed.of(images[part], self.device)
+            results += self._filled(job.of(part, last=part.stop == len(images)), packed)
         return results
 
-    def _run(self, compute: Callable[[list[Tensor]], Batch], packed: Packed) -> list[Tensor]:
-        with self._slots, self._budget.taken(packed.layout.size):
+    def _filled(self, job: _Job, packed: Packed) -> list[Tensor | Exception]:
+        host, count = self.slabs.lend(packed.size), len(packed.images)
+        found: dict[int, Tensor | Exception] = {**packed.fill(host, job.nearly_done)}
+        good = [row for row in range(count) if row not in found]
+        if good:
+            found |= zip(good, self._run(job, packed, host, good), strict=True)
+        return [found[row] for row in range(count)]
+
+    def _run(self, job: _Job, packed: Packed, host: Tensor, good: Sequence[int]) -> list[Tensor]:
+        rows = slice(None) if len(good) == len(packed.images) else np.array(good)
+        with self._slots, self._budget.taken(packed.size):
             try:
-                return self._through(compute, packed)
+                there = self._streams.upload(host)
+                return self._through(lambda: job.compute(rows, packed.views(there, good)), job.after)
             except BaseException:
                 self._streams.settle()  # what is still copied may be lent again from here on
                 raise
@@ -123,11 +193,9 @@ class Transfer:
                 if not self._abandoned:
                     self._idle.used()
 
-    def _through(self, compute: Callable[[list[Tensor]], Batch], packed: Packed) -> list[Tensor]:
-        host = packed.written(self.slabs.lend(packed.layout.size))
-        there = self._streams.upload(host)
-        with self._streams.computing():
-            blocks = [Block(block.rows, block.data.contiguous()) for block in compute(packed.views(there)).blocks]
+    def _through(self, compute: Callable[[], Batch], after: torch.cuda.Event | None) -> list[Tensor]:
+        with self._streams.computing(after):
+            blocks = [Block(block.rows, block.data.contiguous()) for block in compute().blocks]
             results = [Block(block.rows, self._room(block.data)) for block in blocks]
             self._streams.download([(block.data, room.data) for block, room in zip(blocks, results, strict=True)])
         return list(Batch(results))
@@ -136,47 +204,18 @@ class Transfer:
         return self.slabs.lend(data.nbytes).view(data.dtype).view(data.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Images, and where those in host memory lie in one slab; those that are on the device already stay there."""
-
-    images: Sequence[Tensor]
-    layout: Layout
-    device: torch.device
-
-    @classmethod
-    def of(cls, images: Sequence[Tensor], device: torch.device) -> Packed:
-        """The images one after another."""
-        sizes = [0 if _is_there(image, device) else image.nbytes for image in images]
-        return cls(images, lay_out(sizes), device)
-
-    def written(self, slab: Tensor) -> Tensor:
-        """The slab, with the images in it."""
-        for image, view in zip(self.images, self.views(slab), strict=True):
-            if view is not image:
-                view.copy_(image)
-        return slab
-
-    def views(self, slab: Tensor) -> list[Tensor]:
-        """The images as they lie in a slab, or in a copy of it: each as it was in memory, by pixels or by channels."""
-        return [
-            image if _is_there(image, self.device) else _view(slab[start : start + image.nbytes], image)
-            for image, start in zip(self.images, self.layout.offsets, strict=True)
-        ]
-
-
-def _part(plan: Plan, rows: slice) -> Plan:
+def _part(plan: Plan, rows: Rows) -> Plan:
+    if isinstance(rows, slice) and (rows.start, rows.stop) == (0, len(plan.inputs)):
+        return plan
     return Plan(tuple(op[rows] for op in plan.ops), plan.inputs[rows], plan.outputs[rows])
 
 
-def _is_there(image: Tensor, device: torch.device) -> bool:
-    return device.type != "cpu" and image.device.type == device.type
-
-
-def _view(data: Tensor, image: Tensor) -> Tensor:
-    if is_interleaved(image):  # some draws follow how an image lies
-        return data.view(image.dtype).view(image.movedim(-3, -1).shape).movedim(-1, -3)
-    return data.view(image.dtype).view(image.shape)
+def _good(results: Sequence[Tensor | Exception]) -> list[Tensor]:
+    """Results that images which are there have: what fails with one fails with all."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return [result for result in results if isinstance(result, Tensor)]
 
 
 def pieces(sizes: Sequence[int], limit: int) -> Iterator[slice]:

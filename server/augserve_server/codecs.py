@@ -26,19 +26,20 @@ _PNG_LEVEL: Final = 1
 _WEBP_METHOD: Final = 2
 
 
-def decode(data: bytes, header: Header, rule: InputRule, way: Way = EXACT) -> Pixels:
+def decode(data: bytes, header: Header, rule: InputRule, way: Way = EXACT, room: Pixels | None = None) -> Pixels:
     """The pixels of an image as ``rule`` wants them: [H, W, 3] for mode RGB, [H, W, 1] for L, in C order and writable.
 
     ``header`` is what :func:`peek` said of ``data``; H and W are its own, turned upright, or of a JPEG decoded smaller
     ``ceil(side / way.factor)``, where the factor is at most ``most_factor(header)``. Conversions are those of
-    docs/inputs.md; an RGB image decoded exactly and in full equals Pillow's, bit for bit. May run in many threads at
+    docs/inputs.md; an RGB image decoded exactly and in full equals Pillow's, bit for bit. ``room`` is memory of that
+    shape which may be used, and is then what is returned; else there may be anything in it. May run in many threads at
     once. Raises ``ImageTruncated`` or ``ImageCorrupt`` for bytes that do not decode completely, ``FormatNotAllowed``
     for samples of a kind that has no rule, and ``ImageTooLarge``.
     """
     if way.factor > most_factor(header):
         raise ValueError(f"factor is {way.factor}; this {header.format} is decoded at {most_factor(header)} at most")
     if isinstance(header, JpegHeader) and header.components != 4:
-        pixels, orientation = _decode_jpeg(data, header, rule, way)
+        pixels, orientation = _decode_jpeg(data, header, rule, way, room)
     else:
         pixels, orientation = _decode_with_pillow(data, header, rule)
     return turn(pixels, orientation) if rule.orientation == "apply" else pixels
@@ -49,9 +50,10 @@ def most_factor(header: Header) -> int:
     return FACTORS[-1] if isinstance(header, JpegHeader) and header.components != 4 else 1
 
 
-def _decode_jpeg(data: bytes, header: JpegHeader, rule: InputRule, way: Way) -> tuple[Pixels, int]:
+def _decode_jpeg(data: bytes, header: JpegHeader, rule: InputRule, way: Way, room: Pixels | None) -> tuple[Pixels, int]:
     gray = rule.mode == "L" and header.components == 1
-    pixels = decode_jpeg(data, header, gray, way)
+    turned = rule.orientation == "apply" and header.orientation != 1
+    pixels = decode_jpeg(data, header, gray, way, None if turned else room)
     if pixels is None:
         pixels, orientation = _decode_with_pillow(data, header, rule)
         return reduced(pixels, way.factor), orientation

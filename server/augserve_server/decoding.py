@@ -12,13 +12,14 @@ from torch import Tensor
 
 from augserve.wire import IMAGE_PART
 from augserve_pipelines import DecodeRule, InputRule
+from augserve_pipelines.deferred import put
 from augserve_pipelines.scaled import scaled_side
 from augserve_server.codecs import EXACT, Header, Way, decode, most_factor
 from augserve_server.errors import InternalError, ServiceError
 from augserve_server.inspection import EncodedSample, Leaves
 from augserve_server.metrics import Metrics
 from augserve_server.origins import Origin, origin
-from augserve_server.pixels import mirrors
+from augserve_server.pixels import Pixels, mirrors
 from augserve_server.pools import Meter, Pool
 from augserve_server.replays import EncodedReplay
 from augserve_server.stopwatch import Stopwatch
@@ -62,9 +63,9 @@ class Encoded:
         """Pictures to decode."""
         return 1
 
-    def decode(self, rule: InputRule, wanted: Wanted, way: Way = EXACT) -> Tensor:
+    def decode(self, rule: InputRule, wanted: Wanted) -> Tensor:
         """The image, [C, H, W] uint8. Raises what is wrong with it."""
-        return torch.from_numpy(decode(self.data, self.header, rule, way)).permute(2, 0, 1)
+        return torch.from_numpy(decode(self.data, self.header, rule)).permute(2, 0, 1)
 
     def shape(self, rule: InputRule) -> tuple[int, int, int] | None:
         """Channels, height and width of what ``decode`` gives; None where only decoding tells which way up it is."""
@@ -134,12 +135,22 @@ class Later:
 
     def load(self) -> Tensor:
         """The image, [C, H, W] uint8. Raises what is wrong with it, or Unwanted."""
+        return torch.from_numpy(self._decoded()).permute(2, 0, 1)
+
+    def load_into(self, room: Pixels) -> None:
+        """Have the image in ``room``, [H, W, C]. Raises what is wrong with it, or Unwanted, before it or by its end."""
+        put(self._decoded(room), room)
+        if not self.wanted():  # it need not go to the device
+            self.metrics.wasted("decode", self.image.pixels)
+            raise Unwanted
+
+    def _decoded(self, room: Pixels | None = None) -> Pixels:
         if not self.wanted():
             raise Unwanted
         self.metrics.decoded()
         try:
-            with self.metrics.decoding(self.image.format), self.watch.running():
-                return self.image.decode(self.rule, self.wanted, self.way)
+            with self.metrics.decoding(self.image.format, self.watch):
+                return decode(self.image.data, self.image.header, self.rule, self.way, room)
         except ServiceError:
             raise
         except Exception as exc:  # a decoder may fail in any way on hostile bytes: only this image

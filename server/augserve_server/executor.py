@@ -29,9 +29,12 @@ WARM_UP_SIDE = 256
 THREADS: Final = 2
 """One begins a batch while the other ends one."""
 
+STAGES: Final = 3
+"""Threads where batches go to a device and back: one batch is decoded, one is there, and of one the results come."""
+
 
 class Executor:
-    """One device, and two batches at most. On the CPU the engine spreads a batch over its own threads."""
+    """One device, and few batches at a time. On the CPU the engine spreads a batch over its own threads."""
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class Executor:
     ) -> None:
         self.device = device
         self._recovery = Recovery(Place(device, transfer), failover, metrics or Metrics())
-        self._threads = ThreadPoolExecutor(THREADS, "augserve-device", begin_worker)
+        self._threads = ThreadPoolExecutor(STAGES if transfer else THREADS, "augserve-device", begin_worker)
 
     def begin(self) -> None:
         """Have all threads there. Those of the engine begin in one of these, which are less urgent than the event loop:
@@ -80,6 +83,7 @@ class Executor:
         channels = 1 if pipeline.input.mode == "L" else 3
         decoded = torch.zeros(WARM_UP_SIDE, WARM_UP_SIDE, channels, dtype=torch.uint8).permute(2, 0, 1)
         alone = pipeline.per_sample
+        self._recovery.place.warm_up(alone)
         try:
             for form in (alone, alone.giving(torch.float16)):  # loops are compiled for each width of values
                 for image in (decoded, decoded.contiguous()):  # and for each way that pixels lie

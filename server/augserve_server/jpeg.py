@@ -54,15 +54,18 @@ class Way:
 EXACT: Final = Way()
 
 
-def decode_jpeg(data: bytes, header: JpegHeader, gray: bool, way: Way = EXACT) -> Pixels | None:
-    """The pixels as stored, [h, w, 3], or [h, w, 1] if ``gray``: of ``way.size(header)``.
+def decode_jpeg(
+    data: bytes, header: JpegHeader, gray: bool, way: Way = EXACT, room: Pixels | None = None
+) -> Pixels | None:
+    """The pixels as stored, [h, w, 3], or [h, w, 1] if ``gray``: of ``way.size(header)``, in ``room`` if it fits them.
 
     None where libjpeg-turbo has the pixels, and simplejpeg does not hand them out. Raises ``ImageTruncated``,
-    ``ImageCorrupt`` or ``ImageTooLarge``.
+    ``ImageCorrupt`` or ``ImageTooLarge``. In either case there is anything in ``room``, and nothing outside of it.
     """
     check_scans(data, header)
     height, width = way.size(header)
-    buffer = np.empty((height, width, 1 if gray else 3), np.uint8)
+    shape = height, width, 1 if gray else 3
+    buffer = room if room is not None and room.shape == shape else np.empty(shape, np.uint8)
     # It takes the least of all eighths that gives this size; from 8 pixels a side on that is the factor's.
     least = {} if way.factor == 1 else {"min_height": height, "min_width": width, "min_factor": way.factor}
     try:

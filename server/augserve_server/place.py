@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from time import perf_counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from augserve_pipelines import Pipeline
-from augserve_pipelines.deferred import Deferred
-from augserve_pipelines.executor import load
+from augserve_pipelines.deferred import Deferred, Loaded
 from augserve_pipelines.transfer import Transfer
-from augserve_server.decoding import Later, Unwanted
-from augserve_server.errors import ImageCorrupt, ServiceError
-from augserve_server.nvimage import DeviceDecoder, has_nvimagecodec, takes
+from augserve_server.decoding import Later
+from augserve_server.nvimage import Decoding, DeviceDecoder, has_nvimagecodec, takes
 
 
 class Place:
@@ -23,15 +21,15 @@ class Place:
 
     def __init__(self, device: torch.device, transfer: Transfer | None = None) -> None:
         self.device = device
-        self._transfer = transfer
-        self._decodes = transfer is not None and has_nvimagecodec()
+        self._transfer = transfer or (None if device.type == "cpu" else Transfer(device))
+        self._decodes = self._transfer is not None and has_nvimagecodec()
         self._decoder: DeviceDecoder | None = None
         self._making = threading.Lock()
 
     @property
     def direct(self) -> bool:
         """Whether batches run where their images lie, with no way to a device and back."""
-        return self._transfer is None and self.device.type == "cpu"
+        return self._transfer is None
 
     def responds(self) -> bool:
         """Whether the device computes at all."""
@@ -47,34 +45,50 @@ class Place:
         if self._transfer is not None:
             self._transfer.abandon()
 
+    def warm_up(self, pipeline: Pipeline) -> None:
+        """Make what decodes on the device, where the pipeline lets it: it takes seconds."""
+        if self._decodes and pipeline.decode.jpeg == "fast":
+            self._device_decoder()
+
     def run(self, pipeline: Pipeline, images: Sequence[Tensor], seeds: Sequence[int]) -> Sequence[Tensor]:
         """The results for images [C, H, W], in host memory. Raises InvalidInput where one cannot be run."""
         if self._transfer is not None:
             return self._transfer.run(pipeline, images, seeds)
-        return pipeline(images, seeds, device=self.device)
+        return pipeline(images, seeds)
 
-    def load(self, pipeline: Pipeline, images: Sequence[Deferred]) -> list[Tensor | Exception]:
-        """Decode images: by the device what the pipeline lets it, the rest on the engine's threads.
+    def decode_and_run(
+        self, pipeline: Pipeline, images: Sequence[Deferred], seeds: Sequence[int], nearly_done: Callable[[], None]
+    ) -> list[Tensor | Exception]:
+        """The results for images that are decoded on the way, in host memory, or what is wrong with each.
 
-        Those that nobody waits for any more by the end are Unwanted: they need not go to the device.
+        Decoded by the device where the pipeline lets it, else by the engine's threads. Images that nobody waits for any
+        more are Unwanted. ``nearly_done`` is called when the last one is begun. Raises InvalidInput where one cannot
+        be run.
         """
-        mine = {} if not self._decodes else {id(one): one for one in images if _goes_there(pipeline, one)}
-        wanted = [one for one in mine.values() if isinstance(one, Later) and one.wanted()]
-        found: dict[int, Tensor | Exception] = dict.fromkeys(mine, Unwanted())
-        if wanted:
-            for one in wanted:
-                one.metrics.decoded()
-            began = perf_counter()
-            decoded = self._device_decoder().decode([one.image for one in wanted], pipeline.input, pipeline.decode)
-            _share(perf_counter() - began, wanted)
-            found |= {id(one): _as_announced(one, result) for one, result in zip(wanted, decoded, strict=True)}
-        left = iter(load([one for one in images if id(one) not in mine]))
-        return [_if_wanted(one, found[id(one)] if id(one) in mine else next(left)) for one in images]
+        if self._transfer is None:
+            return pipeline.decode_and_run(images, seeds, nearly_done)
+        begun = self._begin_there(pipeline, images) if self._decodes else _Begun()
+        there = begun.images
+        sources = [there.get(id(image), image) for image in images]
+        after = None if begun.decoding is None else begun.decoding.done
+        results = self._transfer.decode_and_run(pipeline, sources, seeds, nearly_done, after)
+        begun.count()
+        return results
 
     def close(self) -> None:
         """Give back the memory of what has run."""
         if self._transfer is not None:
             self._transfer.close()
+
+    def _begin_there(self, pipeline: Pipeline, images: Sequence[Deferred]) -> _Begun:
+        """Have the device decode what the pipeline lets it, each image once; not those that nobody waits for."""
+        mine = {id(one): one for one in images if isinstance(one, Later) and takes(one.image, pipeline.decode)}
+        wanted = [one for one in mine.values() if one.wanted()]
+        if not wanted:
+            return _Begun()
+        decoding = self._device_decoder().decode([one.image for one in wanted], pipeline.input)
+        pairs = zip(wanted, decoding.images, strict=True)
+        return _Begun(decoding, {one: image for one, image in pairs if image is not None})
 
     def _device_decoder(self) -> DeviceDecoder:
         with self._making:
@@ -83,27 +97,24 @@ class Place:
             return self._decoder
 
 
-def _goes_there(pipeline: Pipeline, image: Deferred) -> bool:
-    return isinstance(image, Later) and takes(image.image, pipeline.decode)
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """Images that the device decodes."""
 
+    decoding: Decoding | None = None
+    found: Mapping[Later, Tensor] = field(default_factory=dict)
 
-def _share(seconds: float, images: Sequence[Later]) -> None:
-    """Count what images took that were decoded together, to each the same."""
-    for image in images:
-        image.watch.seconds += seconds / len(images)
-        image.metrics.decode_took(image.image.format, seconds / len(images))
+    @property
+    def images(self) -> dict[int, Loaded]:
+        """By the identity of what they were."""
+        return {id(one): Loaded(image) for one, image in self.found.items()}
 
-
-def _if_wanted(image: Deferred, result: Tensor | Exception) -> Tensor | Exception:
-    if isinstance(result, Exception) or not isinstance(image, Later) or image.wanted():
-        return result
-    image.metrics.wasted("decode", image.image.pixels)
-    return Unwanted()
-
-
-def _as_announced(image: Later, result: Tensor | Exception) -> Tensor | Exception:
-    if isinstance(result, Tensor) and tuple(result.shape) != image.shape:
-        result = ImageCorrupt(image.image.format, "it has another size than its header says")
-    if isinstance(result, ServiceError):
-        image.metrics.decode_error(result.slug, image.image.format)
-    return result
+    def count(self) -> None:
+        """Count them, once they are decoded, and what they took together, to each the same."""
+        if self.decoding is None or not self.found:
+            return
+        seconds = self.decoding.seconds / len(self.found)
+        for one in self.found:
+            one.metrics.decoded()
+            one.watch.seconds += seconds
+            one.metrics.decode_took(one.image.format, seconds)

@@ -78,15 +78,7 @@ class OverImages:
         if len(tensors) == len(items):
             return [*place.run(self.pipeline, tensors, seeds)]
         images = [Loaded(item) if isinstance(item, Tensor) else item for item in items]
-        if place.direct:
-            return self.pipeline.decode_and_run(images, seeds, nearly_done)
-        found = place.load(self.pipeline, images)
-        nearly_done()  # the processor is free to decode the next ones
-        good = {row: one for row, one in enumerate(found) if isinstance(one, Tensor)}
-        results = place.run(self.pipeline, [*good.values()], [seeds[row] for row in good])
-        for row, result in zip(good, results, strict=True):
-            found[row] = result
-        return found
+        return place.decode_and_run(self.pipeline, images, seeds, nearly_done)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,11 +10,14 @@ import torch
 
 from augserve_pipelines import DecodeRule, InputRule, Pipeline
 from augserve_pipelines import transforms as T
+from augserve_pipelines.driver_pool import DriverPool
 from augserve_pipelines.slabs import PinnedMemory, SlabPool
 from augserve_pipelines.transfer import IN_FLIGHT, Transfer, TransferLimits
 from augserve_server.codecs import Way, decode, peek
-from augserve_server.decoding import Encoded
+from augserve_server.decoding import Encoded, Later
+from augserve_server.metrics import Metrics
 from augserve_server.nvimage import DeviceDecoder, has_nvimagecodec
+from augserve_server.place import Place
 from factories import make_file, make_files, make_images
 
 pytestmark = pytest.mark.gpu
@@ -35,6 +39,27 @@ def test_pinned_memory_is_pinned_and_given_back() -> None:
     assert pool.held == 0
 
 
+def test_memory_that_is_given_back_to_cuda_is_kept_until_it_is_trimmed() -> None:
+    device, size = cuda(), 64 * MIB
+    pool, stream = DriverPool(device, size), torch.cuda.Stream(device)
+    driver, address = ctypes.CDLL("libcuda.so.1"), ctypes.c_uint64()
+
+    def reserved() -> int:
+        found = ctypes.c_uint64()
+        assert driver.cuMemPoolGetAttribute(pool._pool, ctypes.c_int(5), ctypes.byref(found)) == 0
+        return found.value
+
+    pool.trim()
+    before = reserved()
+    handle = ctypes.c_void_p(stream.cuda_stream)
+    assert driver.cuMemAllocAsync(ctypes.byref(address), ctypes.c_size_t(size // 2), handle) == 0
+    assert driver.cuMemFreeAsync(address, handle) == 0
+    stream.synchronize()
+    assert reserved() >= before + size // 2
+    pool.trim()
+    assert reserved() == before
+
+
 def test_batches_in_flight_together_have_the_bytes_of_the_cpu() -> None:
     transfer, pipeline = Transfer(cuda(), TransferLimits(pinned=16 * MIB, device=32 * MIB)), Pipeline(PIPELINE)
     batches = [(make_images(count), range(count, 2 * count)) for count in (1, 7, 24, 3, 40, 16) * 4]
@@ -51,12 +76,14 @@ def test_batches_in_flight_together_have_the_bytes_of_the_cpu() -> None:
 def test_images_decoded_on_the_device_stay_there() -> None:
     if not has_nvimagecodec():
         pytest.skip("nvImageCodec is not installed: pip install 'augserve[cuda]'")
-    files = [*make_files(12), make_file("PNG", (30, 40)), make_file("JPEG", (50, 60), orientation=6)]
+    files = [*make_files(12), make_file("JPEG", (50, 60), orientation=6)]
     encoded = [Encoded(data, peek(data)) for data in files]
-    found = DeviceDecoder(cuda()).decode(encoded, InputRule(), DecodeRule(jpeg="fast"))
-    images = [image for image in found if isinstance(image, torch.Tensor)]
+    decoding = DeviceDecoder(cuda()).decode(encoded, InputRule())
+    assert decoding.done is not None
+    assert 0 < decoding.seconds < 10
+    images = [image for image in decoding.images if image is not None]
     assert len(images) == len(files)
-    assert [image.is_cuda for image in images] == [True] * 12 + [False, True]
+    assert all(image.is_cuda for image in images)
     for image, one in zip(images, encoded, strict=True):
         expected = torch.from_numpy(decode(one.data, one.header, InputRule(), Way("fast"))).permute(2, 0, 1)
         assert image.shape == expected.shape
@@ -66,3 +93,23 @@ def test_images_decoded_on_the_device_stay_there() -> None:
     results = Transfer(cuda()).run(pipeline, images, range(len(images)))
     expected_results = pipeline([image.cpu() for image in images], range(len(images)))
     assert all(torch.equal(*pair) for pair in zip(results, expected_results, strict=True))
+
+
+@pytest.mark.parametrize("jpeg", ["exact", "fast"])
+def test_files_that_are_decoded_at_once_have_the_bytes_of_one_batch_after_another(jpeg: str) -> None:
+    rule = DecodeRule(jpeg=jpeg)  # type: ignore[arg-type]  # one of its two
+    transfer, pipeline = Transfer(cuda(), TransferLimits(pinned=16 * MIB)), Pipeline(PIPELINE, decode=rule)
+    place, metrics, input = Place(cuda(), transfer), Metrics(), InputRule()
+
+    def run(count: int) -> list[torch.Tensor | Exception]:
+        files = [*make_files(count), make_file("PNG", (30, 40)), make_file("JPEG", (50, 60), orientation=6)]
+        encoded = [Encoded(data, peek(data)) for data in files]
+        later = [Later(one, input, one.shape(input), metrics, lambda: True, Way(rule.jpeg)) for one in encoded]  # type: ignore[arg-type]  # all say it
+        return place.decode_and_run(pipeline, later, range(len(later)), lambda: None)
+
+    counts = [3, 24, 7, 40, 1, 16] * 4
+    expected = {count: run(count) for count in set(counts)}
+    with ThreadPoolExecutor(IN_FLIGHT + 1) as threads:
+        for count, found in zip(counts, threads.map(run, counts), strict=True):
+            assert all(torch.equal(*pair) for pair in zip(found, expected[count], strict=True))  # type: ignore[arg-type]  # none fails
+    place.close()

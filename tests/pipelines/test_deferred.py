@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from parity import channels_last
 from torch import Tensor
 
 from augserve_pipelines import InvalidInput, Pipeline
 from augserve_pipelines import transforms as T
-from augserve_pipelines.deferred import Loaded, pieces
+from augserve_pipelines.deferred import Loaded, pieces, put
 from factories import make_image
 
 STEPS = [
@@ -49,6 +51,9 @@ class Encoded:
         if self.error is not None:
             raise self.error
         return self.image
+
+    def load_into(self, room: NDArray[np.uint8]) -> None:
+        put(self.load().movedim(0, -1).numpy(), room)
 
 
 def encoded(count: int) -> list[Encoded]:
@@ -94,6 +99,14 @@ def test_an_image_of_another_size_than_was_said_fails_alone() -> None:
     assert "1000" in str(second)
     assert isinstance(first, Tensor)
     assert isinstance(third, Tensor)
+
+
+def test_images_that_are_there_already_are_drawn_for_as_they_lie() -> None:
+    pipeline = Pipeline([T.ToDtype(torch.float32, scale=True), T.GaussianNoise()])
+    there = [make_image((20, 30)), channels_last(make_image((20, 30))), make_image((20, 30), torch.float32)]
+    found = pipeline.decode_and_run([*map(Loaded, there), *encoded(1)], range(4))
+    expected = pipeline([*there, encoded(1)[0].image], range(4))
+    assert all(torch.equal(a, b) for a, b in zip(tensors(found), expected, strict=True))
 
 
 def test_what_no_pixels_could_change_is_refused_before_anything_is_decoded() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ from torch import Tensor
 
 from augserve_pipelines import Batch, Frames, InvalidInput, Pipeline
 from augserve_pipelines import transforms as T
+from augserve_pipelines.deferred import put
 from augserve_pipelines.frames import is_interleaved
+from augserve_pipelines.packing import Packed
 from augserve_pipelines.slabs import PageableMemory, SlabPool
-from augserve_pipelines.transfer import IN_FLIGHT, Budget, Idle, Packed, Transfer, TransferLimits, pieces
+from augserve_pipelines.transfer import IN_FLIGHT, Budget, Idle, Transfer, TransferLimits, pieces
 from factories import make_image, make_images
 
 CPU = torch.device("cpu")
@@ -36,8 +40,9 @@ def test_images_of_any_size_layout_and_dtype_come_out_as_they_went_in() -> None:
     pixels = make_image((33, 20)).movedim(0, -1).contiguous().movedim(-1, 0)
     images = [make_image((7, 13)), pixels, make_image((5, 9), torch.float32), make_image((1, 1), channels=1), pixels.mT]
     packed = Packed.of(images, CPU)
-    slab = packed.written(torch.full((packed.layout.size,), POISON, dtype=torch.uint8))
-    for view, image in zip(packed.views(slab.clone()), images, strict=True):
+    slab = torch.full((packed.size,), POISON, dtype=torch.uint8)
+    assert packed.fill(slab) == {}
+    for view, image in zip(packed.views(slab.clone(), range(len(images))), images, strict=True):
         assert torch.equal(view, image)
         assert view.dtype == image.dtype
         assert is_interleaved(view) == is_interleaved(image)
@@ -163,6 +168,52 @@ def test_two_batches_are_in_flight_and_a_third_waits() -> None:
         thread.join(10)
     assert begun.acquire(timeout=10)
     assert sorted(order) == [*range(IN_FLIGHT + 1)]
+
+
+def test_a_third_batch_is_decoded_while_two_are_on_the_device() -> None:
+    transfer, pipeline = make_transfer(), Pipeline([T.CenterCrop(8)])
+    together, decoded = threading.Barrier(IN_FLIGHT + 1), threading.Event()
+    begun, image = threading.Semaphore(0), Later(make_image((9, 11)), decoded)
+
+    def run(images: Sequence[Tensor], seeds: Sequence[int]) -> Batch:
+        begun.release()
+        together.wait(10)
+        return Batch.of(images)
+
+    with ThreadPoolExecutor(IN_FLIGHT + 1) as threads:
+        two = [threads.submit(transfer.run, run, make_images(1), [0]) for _ in range(IN_FLIGHT)]
+        assert all(begun.acquire(timeout=10) for _ in two)
+        third = threads.submit(transfer.decode_and_run, pipeline, [image], [0])
+        assert decoded.wait(10)
+        assert not third.done()
+        together.wait(10)
+        assert all(len(one.result(10)) == 1 for one in two)
+        assert torch.equal(third.result(10)[0], pipeline([image.image], [0])[0])  # type: ignore[arg-type]  # it is a tensor
+
+
+@dataclass(eq=False)
+class Later:
+    """An image that says when it is decoded."""
+
+    image: Tensor
+    decoded: threading.Event
+    most_factor = 1
+    mirrored = (False, False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.image.shape
+        return channels, height, width
+
+    def at(self, factor: int) -> Later:
+        return self
+
+    def load(self) -> Tensor:
+        return self.image
+
+    def load_into(self, room: NDArray[np.uint8]) -> None:
+        put(self.image.movedim(0, -1).numpy(), room)
+        self.decoded.set()
 
 
 def test_who_finds_too_little_left_waits_for_it() -> None:

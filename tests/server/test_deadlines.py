@@ -11,18 +11,12 @@ from threading import Event
 
 import httpx
 import pytest
-import torch
 
 from augserve.wire import TIMEOUT_MS_HEADER
-from augserve_pipelines import InputRule
 from augserve_server.admission import Load
-from augserve_server.codecs import peek
 from augserve_server.costs import Costs
-from augserve_server.decoding import Encoded, Later, Unwanted
 from augserve_server.fair_queue import Claim
 from augserve_server.ledger import Ledger
-from augserve_server.metrics import Metrics
-from augserve_server.place import _if_wanted
 from batching import in_loop, scene
 from factories import make_file
 from serving import START_S, Live, busy_decoders, busy_device, run_server, until
@@ -129,17 +123,6 @@ def test_what_ran_for_a_client_that_has_gone_is_counted(live: Live) -> None:
             until(lambda: live.metric("queue_results") == 0)
         until(lambda: live.metric("requests_in_flight") == 0)
     assert wasted(live, "encode") - before == pytest.approx(0.48)
-
-
-def test_an_image_that_nobody_waits_for_by_the_time_it_is_decoded_does_not_go_to_the_device() -> None:
-    wanted, metrics = [True], Metrics()
-    encoded = Encoded(SMALL, peek(SMALL))
-    image = Later(encoded, InputRule(), (3, 60, 80), metrics, lambda: wanted[0])
-    pixels = torch.zeros(3, 60, 80, dtype=torch.uint8)
-    assert _if_wanted(image, pixels) is pixels
-    wanted[0] = False
-    assert isinstance(_if_wanted(image, pixels), Unwanted)
-    assert metrics.registry.get_sample_value("augserve_wasted_megapixels_total", {"stage": "decode"}) == 0.0048
 
 
 def test_results_that_came_before_the_others_are_wasted_when_the_request_is_given_up() -> None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from augserve.wire import PROBLEM_TYPE_PREFIX
 from augserve_pipelines import Pipeline
-from augserve_pipelines.transfer import Runs, Transfer
+from augserve_pipelines.deferred import Deferred
+from augserve_pipelines.transfer import Plans, Runs, Transfer
 from augserve_pipelines.transforms import RandomResizedCrop
 from augserve_server.errors import DeviceFailed, DeviceMemoryFull
 from augserve_server.executor import Executor
@@ -43,12 +45,21 @@ class Device(Transfer):
         self.emptied = 0
 
     def run(self, pipeline: Runs, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
-        self.asked.append(len(images))
+        self.ask(seeds)
+        return super().run(pipeline, images, seeds)
+
+    def decode_and_run(
+        self, pipeline: Plans, images: Sequence[Deferred], seeds: Sequence[int], *how: Any
+    ) -> list[Tensor | Exception]:
+        self.ask(seeds)
+        return super().decode_and_run(pipeline, images, seeds, *how)
+
+    def ask(self, seeds: Sequence[int]) -> None:
+        self.asked.append(len(seeds))
         if self.broken:
             raise torch.AcceleratorError("CUDA error: device-side assert triggered")
-        if len(images) > self.room:
+        if len(seeds) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return super().run(pipeline, images, seeds)
 
     def responds(self) -> bool:
         return not self.broken and super().responds()
@@ -162,10 +173,9 @@ def test_an_error_that_leaves_the_device_whole_is_its_samples() -> None:
 class Refusing(Device):
     """Stands for a kernel that fails on samples of one seed, and leaves the device whole."""
 
-    def run(self, pipeline: Runs, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
+    def ask(self, seeds: Sequence[int]) -> None:
         if 3 in seeds:
             raise torch.AcceleratorError("CUDA error: invalid configuration argument")
-        return super().run(pipeline, images, seeds)
 
 
 @contextmanager

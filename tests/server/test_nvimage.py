@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import threading
+
 import pytest
 import torch
 
@@ -11,14 +12,12 @@ from augserve_pipelines import transforms as T
 from augserve_pipelines.frames import is_interleaved
 from augserve_pipelines.transfer import Transfer
 from augserve_server.codecs import Way, decode, peek
-from augserve_server.decoding import Decoder, Encoded, Unwanted
+from augserve_server.decoding import Encoded, Later, Unwanted
 from augserve_server.errors import ImageCorrupt, ImageTruncated
-from augserve_server.headers import JpegHeader
 from augserve_server.metrics import Metrics
-from augserve_server.nvimage import DeviceDecoder, Window, has_nvimagecodec, stored_window, takes
-from augserve_server.pixels import turn
+from augserve_server.nvimage import DECODERS, DeviceDecoder, has_nvimagecodec, takes
 from augserve_server.place import Place
-from factories import SIZES, make_file, make_pixels
+from factories import SIZES, make_file, make_files
 
 FAST, EXACT, RGB, L = DecodeRule(jpeg="fast"), DecodeRule(), InputRule(), InputRule(mode="L")
 CPU = torch.device("cpu")
@@ -35,8 +34,8 @@ def encoded(data: bytes) -> Encoded:
     return Encoded(data, peek(data))
 
 
-def one(decoder: DeviceDecoder, data: bytes, input: InputRule = RGB, window: Window | None = None) -> torch.Tensor:
-    (found,) = decoder.decode([encoded(data)], input, FAST, [window] if window else None)
+def one(decoder: DeviceDecoder, data: bytes, input: InputRule = RGB) -> torch.Tensor:
+    (found,) = decoder.decode([encoded(data)], input).images
     assert isinstance(found, torch.Tensor), found
     return found
 
@@ -63,28 +62,11 @@ def test_brightness_is_that_of_the_file(decoder: DeviceDecoder) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("window", [None, (5, 7, 20, 31)])
-def test_it_turns_images_and_windows_upright(decoder: DeviceDecoder, orientation: int, window: Window | None) -> None:
+def test_it_turns_images_upright(decoder: DeviceDecoder, orientation: int) -> None:
     data = make_file("JPEG", (45, 61), orientation=orientation)
-    expected = by_libjpeg(data)
-    if window:
-        top, left, height, width = window
-        expected = expected[:, top : top + height, left : left + width]
-    assert torch.equal(one(decoder, data, RGB, window), expected)
-    assert torch.equal(
-        one(decoder, data, InputRule(orientation="ignore")).mT.mT, by_libjpeg(make_file("JPEG", (45, 61)))
-    )
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_windows_are_found_in_what_is_stored(orientation: int) -> None:
-    stored = make_pixels(size=(45, 61))
-    upright = turn(stored, orientation)
-    for window in ((0, 0, 1, 1), (5, 7, 20, 31), (0, 0, *upright.shape[:2])):
-        top, left, height, width = stored_window(window, JpegHeader("JPEG", 61, 45, orientation), orientation)
-        part = np.ascontiguousarray(stored[top : top + height, left : left + width])
-        top, left, height, width = window
-        assert np.array_equal(turn(part, orientation), upright[top : top + height, left : left + width])
+    assert torch.equal(one(decoder, data), by_libjpeg(data))
+    as_stored = one(decoder, data, InputRule(orientation="ignore"))
+    assert torch.equal(as_stored, by_libjpeg(make_file("JPEG", (45, 61))))
 
 
 @pytest.mark.parametrize(
@@ -105,46 +87,61 @@ def test_it_takes_nothing_that_is_to_be_exact() -> None:
     assert not takes(encoded(make_file()), EXACT)
 
 
-def test_each_image_of_a_batch_is_decoded_or_fails_alone(decoder: DeviceDecoder) -> None:
-    jpeg, png = make_file("JPEG", (40, 50)), make_file("PNG", (30, 20))
-    cut = make_file("JPEG", (60, 70))
-    damaged = bytearray(jpeg)
+def test_what_it_fails_on_is_left_out(decoder: DeviceDecoder) -> None:
+    jpeg, files = make_file("JPEG", (40, 50)), damaged()
+    lie = Encoded(jpeg, peek(make_file("JPEG", (40, 60))))
+    found = decoder.decode([lie, *map(encoded, files), encoded(jpeg)], RGB).images
+    assert found[0] is None
+    assert found[2] is None
+    assert torch.equal(found[-1], by_libjpeg(jpeg))  # type: ignore[arg-type]  # it is a tensor
+
+
+def damaged() -> list[bytes]:
+    """JPEGs with an end: of half of its rows; with more Huffman codes than there can be."""
+    jpeg = make_file("JPEG", (40, 50))
+    bad = bytearray(jpeg)
     tables = jpeg.index(b"\xff\xc4")
-    damaged[tables + 5 : tables + 21] = b"\xff" * 16  # more Huffman codes than there can be
-    stray = jpeg[:-2] + b"\0\0\0" + jpeg[-2:]
-    rgb = make_file("JPEG", (40, 50), keep_rgb=True)
-    files = [jpeg, png, cut[: len(cut) // 2], bytes(damaged), stray, rgb, png[:-40]]
-    found = decoder.decode([encoded(data) for data in files], RGB, FAST)
-    for i in (0, 1, 4, 5):
-        assert torch.equal(found[i], by_libjpeg(files[i])), i  # type: ignore[arg-type]  # these are tensors
-    assert [type(found[i]) for i in (2, 3, 6)] == [ImageTruncated, ImageCorrupt, ImageTruncated]
+    bad[tables + 5 : tables + 21] = b"\xff" * 16
+    return [make_file("JPEG", (60, 70))[:1500] + b"\xff\xd9", bytes(bad)]
 
 
-def test_what_is_decoded_is_what_was_announced(decoder: DeviceDecoder) -> None:
-    data = make_file("JPEG", (40, 50))
-    lie = Encoded(data, peek(make_file("JPEG", (40, 60))))
-    (found,) = decoder.decode([lie], RGB, FAST)
-    assert isinstance(found, ImageCorrupt)
+def test_batches_that_come_at_once_have_a_decoder_each_or_take_turns(decoder: DeviceDecoder) -> None:
+    files, count = make_files(5), DECODERS + 1
+    together, found = threading.Barrier(count), []
 
+    def decode_some() -> None:
+        for _ in range(3):
+            together.wait(10)
+            found.append(decoder.decode([encoded(data) for data in files], RGB).images)
 
-def test_the_cpu_decodes_exactly_where_that_is_asked_for(decoder: DeviceDecoder) -> None:
-    data = make_file("JPEG", (40, 50))
-    (found,) = decoder.decode([encoded(data)], RGB, EXACT, [(1, 2, 30, 40)])
-    exact = torch.from_numpy(decode(data, peek(data), RGB)).permute(2, 0, 1)
-    assert torch.equal(found, exact[:, 1:31, 2:42])  # type: ignore[arg-type]  # it is a tensor
+    threads = [threading.Thread(target=decode_some) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 3 * count
+    for images in found:
+        assert all(torch.equal(image, by_libjpeg(data)) for image, data in zip(images, files, strict=True))  # type: ignore[arg-type]  # they are tensors
 
 
 def test_a_batch_is_decoded_where_its_pipeline_lets_it(decoder: DeviceDecoder) -> None:
-    place, later = Place(CPU, Transfer(CPU)), Decoder(1, Metrics())
+    place, metrics = Place(CPU, Transfer(CPU)), Metrics()
     pipeline = Pipeline([T.CenterCrop(8)], decode=FAST)
     jpeg, cut, cmyk = make_file("JPEG", (40, 50)), make_file("JPEG", (60, 70)), make_file("JPEG", (20, 30), "CMYK")
-    images = [encoded(jpeg), encoded(cut[: len(cut) // 2]), encoded(cmyk), encoded(jpeg)]
-    wanted = [later.later(image, RGB, FAST, lambda i=i: i < 3) for i, image in enumerate(images)]
-    first, second, third, fourth, again = place.load(pipeline, [*wanted, wanted[0]])
-    assert torch.equal(first, by_libjpeg(jpeg))
-    assert isinstance(second, ImageTruncated)
-    assert torch.equal(third, by_libjpeg(cmyk))
-    assert isinstance(fourth, Unwanted)
-    assert again is first
+    stray, rgb, webp = (
+        jpeg[:-2] + b"\0\0\0" + jpeg[-2:],
+        make_file("JPEG", (40, 50), keep_rgb=True),
+        make_file("WEBP", (40, 50)),
+    )
+    files = [jpeg, cut[: len(cut) // 2], cmyk, jpeg, damaged()[1], stray, rgb, webp]
+    images = [
+        Later(one, RGB, one.shape(RGB), metrics, lambda i=i: i != 3, Way("fast"))  # type: ignore[arg-type, misc]  # all say their shapes
+        for i, one in enumerate(map(encoded, files))
+    ]
+    found = place.decode_and_run(pipeline, [*images, images[0]], [0] * 9, lambda: None)
+    for i in (0, 2, 5, 6, 7):
+        assert torch.equal(found[i], pipeline([by_libjpeg(files[i])], [0])[0]), i  # type: ignore[arg-type]  # these are tensors
+    assert torch.equal(found[8], found[0])  # type: ignore[arg-type]  # these are tensors
+    assert [type(found[i]) for i in (1, 3, 4)] == [ImageTruncated, Unwanted, ImageCorrupt]
+    assert metrics.registry.get_sample_value("augserve_decoded_images_total") == 7
     place.close()
-    later.close()
