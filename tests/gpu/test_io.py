@@ -10,6 +10,7 @@ import torch
 
 from augserve_pipelines import DecodeRule, InputRule, Pipeline
 from augserve_pipelines import transforms as T
+from augserve_pipelines.deferred import Deferred, Loaded
 from augserve_pipelines.driver_pool import DriverPool
 from augserve_pipelines.slabs import PinnedMemory, SlabPool
 from augserve_pipelines.transfer import IN_FLIGHT, Transfer, TransferLimits
@@ -103,9 +104,14 @@ def test_files_that_are_decoded_at_once_have_the_bytes_of_one_batch_after_anothe
 
     def run(count: int) -> list[torch.Tensor | Exception]:
         files = [*make_files(count), make_file("PNG", (30, 40)), make_file("JPEG", (50, 60), orientation=6)]
-        encoded = [Encoded(data, peek(data)) for data in files]
-        later = [Later(one, input, one.shape(input), metrics, lambda: True, Way(rule.jpeg)) for one in encoded]  # type: ignore[arg-type]  # all say it
+        later = [source(Encoded(data, peek(data))) for data in files]
         return place.decode_and_run(pipeline, later, range(len(later)), lambda: None)
+
+    def source(image: Encoded) -> Deferred:
+        shape = image.shape(input)
+        if shape is None:  # only decoding tells
+            return Loaded(image.decode(input, lambda: True))
+        return Later(image, input, shape, metrics, lambda: True, Way(rule.jpeg))
 
     counts = [3, 24, 7, 40, 1, 16] * 4
     expected = {count: run(count) for count in set(counts)}
