@@ -127,8 +127,8 @@ class Supervisor:
         """Replace workers that have ended, for ever."""
         greeted = False
         while not self._deaths.hopeless:
-            while len(self._serving) < self._target:
-                await self._replace()
+            while missing := max(0, self._target - len(self._serving)):
+                await asyncio.gather(*(self._replace() for _ in range(missing)))
             self._missing.clear()
             if not greeted:
                 print((await self._template.get()).greeting, flush=True)
