@@ -9,8 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from augserve_pipelines.driver_pool import DriverPool
-
 __all__ = ["CudaStreams", "NoStreams", "Streams"]
 
 
@@ -63,10 +61,8 @@ class CudaStreams:
     hold both ends until then: torch may reuse it at once, and needs to be told of no other stream.
     """
 
-    def __init__(self, device: torch.device, kept: int) -> None:
-        """``kept`` bytes of device memory, at most, stay with CUDA's own allocator when others give them back to it."""
+    def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pool = DriverPool(device, kept)
         self._up, self._compute, self._down = (torch.cuda.Stream(device) for _ in range(3))  # type: ignore[no-untyped-call]  # in torch
 
     def upload(self, host: Tensor) -> Tensor:
@@ -95,4 +91,3 @@ class CudaStreams:
 
     def trim(self) -> None:
         torch.cuda.empty_cache()
-        self._pool.trim()

@@ -87,7 +87,7 @@ class Transfer:
         self.device = device
         self.limits = limits
         self.slabs = SlabPool(limits.pinned, PinnedMemory() if on_cuda else PageableMemory())
-        self._streams: Streams = CudaStreams(device, limits.device) if on_cuda else NoStreams(device)
+        self._streams: Streams = CudaStreams(device) if on_cuda else NoStreams(device)
         self._slots = threading.BoundedSemaphore(IN_FLIGHT)
         self._budget = Budget(limits.device)
         self._idle = Idle(limits.idle_s, self._trim_when_idle)

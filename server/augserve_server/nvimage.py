@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -18,16 +18,14 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from augserve_pipelines import DecodeRule, InputRule
+from augserve_pipelines.executor import cores
 from augserve_server.errors import ServiceError
 from augserve_server.formats import jpeg_segments
 from augserve_server.headers import Header, JpegHeader
 from augserve_server.jpeg import check_scans
 from augserve_server.pixels import mirrors
 
-__all__ = ["DECODERS", "Coded", "Decoding", "DeviceDecoder", "has_nvimagecodec", "takes"]
-
-DECODERS: Final = 2
-"""Batches that are decoded at once: while the device decodes one, the next is prepared."""
+__all__ = ["Coded", "Decoding", "DeviceDecoder", "has_nvimagecodec", "takes"]
 
 # As nvJPEG does by default, said because defaults change: chroma interpolated would keep the hardware decoder out.
 _OPTIONS: Final = ":fancy_upsampling=0"
@@ -77,43 +75,34 @@ class Decoding:
 
 
 class DeviceDecoder:
-    """nvImageCodec for all batches of a device, with ``DECODERS`` of its decoders: each takes a second to make.
+    """One of nvImageCodec's decoders, for all batches of a device: it takes a second to make.
 
-    More threads than that take turns. On a CPU, which is for tests, they decode with nvImageCodec's own libjpeg-turbo.
+    Threads take turns: on an H100 two and three decoders at once made no more images a second, for the interpreter is
+    what they wait for. On a CPU, which is for tests, it decodes with nvImageCodec's own libjpeg-turbo.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._idle: SimpleQueue[_Decoder] = SimpleQueue()
-        for _ in range(DECODERS):
-            self._idle.put(_Decoder(device))
-
-    def decode(self, images: Sequence[Coded], input: InputRule) -> Decoding:
-        """Begin to decode images as ``input`` wants them: those that it ``takes``.
-
-        What it fails on is None too: the CPU's codecs say what is wrong with it, if anything is.
-        """
-        decoder = self._idle.get()
-        try:
-            return decoder.decode(images, input)
-        finally:
-            self._idle.put(decoder)
-
-
-class _Decoder:
-    """One of nvImageCodec's decoders, and the stream of its own that it works on. For one thread at a time."""
-
-    def __init__(self, device: torch.device) -> None:
+        self._turn = threading.Lock()
         self._codec: Any = import_module("nvidia.nvimgcodec")
         self._on_cpu = device.type == "cpu"
         self._stream = None if self._on_cpu else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # in torch
         self._decoder = self._codec.Decoder(
             device_id=self._codec.NVIMGCODEC_DEVICE_CPU_ONLY if self._on_cpu else device.index or 0,
+            max_num_cpu_threads=max(1, cores() - 1),  # it warns of one for each
             backends=[self._codec.Backend(self._codec.BackendKind.CPU_ONLY)] if self._on_cpu else None,
             options=_OPTIONS,
         )
         self._params = {"L": self._params_of(gray=True), "RGB": self._params_of(gray=False)}
 
     def decode(self, images: Sequence[Coded], input: InputRule) -> Decoding:
+        """Begin to decode images as ``input`` wants them: those that it ``takes``.
+
+        What it fails on is None too: the CPU's codecs say what is wrong with it, if anything is.
+        """
+        with self._turn:
+            return self._decode(images, input)
+
+    def _decode(self, images: Sequence[Coded], input: InputRule) -> Decoding:
         found: list[Tensor | None] = [None] * len(images)
         streams = {row: one for row, image in enumerate(images) if (one := self._code_stream(image)) is not None}
         with self._on_stream():

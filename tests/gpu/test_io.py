@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 from augserve_pipelines import DecodeRule, InputRule, Pipeline
 from augserve_pipelines import transforms as T
 from augserve_pipelines.deferred import Deferred, Loaded
-from augserve_pipelines.driver_pool import DriverPool
 from augserve_pipelines.slabs import PinnedMemory, SlabPool
 from augserve_pipelines.transfer import IN_FLIGHT, Transfer, TransferLimits
 from augserve_server.codecs import Way, decode, peek
@@ -38,27 +36,6 @@ def test_pinned_memory_is_pinned_and_given_back() -> None:
     del lent
     pool.trim()
     assert pool.held == 0
-
-
-def test_memory_that_is_given_back_to_cuda_is_kept_until_it_is_trimmed() -> None:
-    device, size = cuda(), 64 * MIB
-    pool, stream = DriverPool(device, size), torch.cuda.Stream(device)
-    driver, address = ctypes.CDLL("libcuda.so.1"), ctypes.c_uint64()
-
-    def reserved() -> int:
-        found = ctypes.c_uint64()
-        assert driver.cuMemPoolGetAttribute(pool._pool, ctypes.c_int(5), ctypes.byref(found)) == 0
-        return found.value
-
-    pool.trim()
-    before = reserved()
-    handle = ctypes.c_void_p(stream.cuda_stream)
-    assert driver.cuMemAllocAsync(ctypes.byref(address), ctypes.c_size_t(size // 2), handle) == 0
-    assert driver.cuMemFreeAsync(address, handle) == 0
-    stream.synchronize()
-    assert reserved() >= before + size // 2
-    pool.trim()
-    assert reserved() == before
 
 
 def test_batches_in_flight_together_have_the_bytes_of_the_cpu() -> None:
