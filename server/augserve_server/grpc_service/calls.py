@@ -24,6 +24,7 @@ MAX_DETAIL: Final = 1500
 """Of characters: what is told travels in a header, percent-encoded, and clients take 8 KiB of headers."""
 QUIET_PATHS: Final = (
     "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
     "/inference.GRPCInferenceService/ServerLive",
     "/inference.GRPCInferenceService/ServerReady",
 )

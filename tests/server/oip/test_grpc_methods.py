@@ -18,11 +18,12 @@ import tritonclient.utils.shared_memory as shm
 from tritonclient.utils import InferenceServerException
 
 from augserve_server.errors import RequestError
+from augserve_server.grpc_service import health
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.calls import Metadata, RpcVisit
 from augserve_server.grpc_service.rpcs import Rpcs, Unary
 from factories import make_file
-from serving import Live, run_server, shipped_pipelines
+from serving import Live, run_server, shipped_pipelines, until
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,7 @@ def about(service: str) -> bytes:
 
 
 SERVING = bytes([0x08, 1])
+NOT_SERVING = bytes([0x08, 2])
 
 
 @pytest.mark.parametrize("service", ["", "inference.GRPCInferenceService", "grpc.health.v1.Health"])
@@ -215,6 +217,56 @@ def test_all_services_are_listed(channel: grpc.Channel) -> None:
     answer = ask(channel, "List")(b"", timeout=10)
     for name in (b"inference.GRPCInferenceService", b"grpc.health.v1.Health"):
         assert bytes([0x0A, len(name)]) + name + bytes([0x12, len(SERVING)]) + SERVING in answer
+
+
+def watch(channel: grpc.Channel, service: str = "") -> Any:
+    """The statuses of a service, one after another, until the call is cancelled."""
+    return channel.unary_stream("/grpc.health.v1.Health/Watch")(about(service), timeout=30)
+
+
+def test_whoever_watches_is_told_at_once_and_when_it_changes(live: Live, channel: grpc.Channel) -> None:
+    call = watch(channel)
+    assert next(call) == SERVING
+    live.service.draining = True
+    try:
+        assert next(call) == NOT_SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    finally:
+        live.service.draining = False
+    again = watch(channel)
+    assert next(again) == SERVING
+    again.cancel()
+
+
+def test_a_service_that_is_not_here_is_watched_as_unknown(channel: grpc.Channel) -> None:
+    call = watch(channel, "other.Service")
+    assert next(call) == bytes([0x08, 3])
+    call.cancel()
+
+
+def test_there_are_so_many_watchers_at_most(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "MAX_WATCHERS", 2)
+    calls = [watch(channel) for _ in range(2)]
+    assert [next(call) for call in calls] == [SERVING] * 2
+    with pytest.raises(grpc.RpcError) as caught:
+        next(watch(channel))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    for call in calls:
+        call.cancel()
+    until(lambda: _is_watched(channel))
+
+
+def _is_watched(channel: grpc.Channel) -> bool:
+    """Whether there is a place for one more."""
+    call = watch(channel)
+    try:
+        return bool(next(call) == SERVING)
+    except grpc.RpcError:
+        return False
+    finally:
+        call.cancel()
 
 
 def test_a_method_that_is_not_here_is_unimplemented(channel: grpc.Channel) -> None:
