@@ -83,7 +83,8 @@ def _about(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _message(record: logging.LogRecord) -> str:
-    return record.getMessage().translate(_CONTROLS)
+    message = record.getMessage()
+    return message if message.isprintable() else message.translate(_CONTROLS)
 
 
 def _time(record: logging.LogRecord) -> str:
