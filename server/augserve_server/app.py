@@ -12,10 +12,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from augserve.wire import JPEG, REPLAY_PATH
 from augserve_server.answers import error_answer
@@ -81,6 +82,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 class App(FastAPI):
     """FastAPI, with our visits in place of what it puts around every request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette does it: FastAPI would look for its own telemetry first, which is not used."""
+        await Starlette.__call__(self, scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The router, what answers its errors, and in front of them the middlewares that were added."""

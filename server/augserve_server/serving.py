@@ -24,6 +24,7 @@ from augserve_server.connection_limits import raise_file_limit
 from augserve_server.connections import GRACE_S, Connections
 from augserve_server.grpc_service.server import GrpcServer
 from augserve_server.listening import listen, url_of
+from augserve_server.logs import flush_logs
 from augserve_server.protocol import guarded
 from augserve_server.service import Service
 from augserve_server.settings import Settings
@@ -62,6 +63,7 @@ class Server(uvicorn.Server):
         finally:
             for listener in listeners:
                 listener.close()
+            flush_logs()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell where. Raises OSError where gRPC cannot have its address."""
