@@ -164,7 +164,7 @@ class Admission:
     def _bound(self) -> Load:
         """The limit as of now: of work that is done more slowly than predicted, and waits longer, there may be less."""
         slower = min(self._throughput.rate, 1.0)
-        return self.limit._replace(microseconds=int(self.limit.microseconds * slower))
+        return Load(*self.limit[:HARD], int(self.limit.microseconds * slower))
 
     def check(self, load: Load, ticket: Ticket) -> None:
         """Raise TooMuchWork or QueueFull where ``load`` is not admitted for a request that holds some already."""

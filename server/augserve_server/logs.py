@@ -106,6 +106,7 @@ def configure_logging(settings: Settings) -> None:
     """Send this process's log where the settings say. For the process that serves, not for those that import."""
     handler = Gathering()
     handler.setFormatter(Json() if settings.log_format == "json" else Text())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line says them
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))

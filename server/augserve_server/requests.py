@@ -77,7 +77,7 @@ async def read_uploads(request: Request, limits: BodyLimits, ticket: Ticket, gra
     return body.uploads()
 
 
-async def read_bytes(request: Request, limits: BodyLimits, ticket: Ticket) -> bytearray:
+async def read_bytes(request: Request, limits: BodyLimits, ticket: Ticket) -> bytes | bytearray:
     """The whole body of a request. Raises what is wrong with it as soon as it is known."""
     body = _PlainBody()
     await _read(request, body, limits, ticket)
@@ -194,12 +194,17 @@ class _PlainBody:
     """The body as it is."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self.data: bytes | bytearray = b""
 
     def expect(self, size: int) -> None:
         """Any size within the whole body's limit."""
 
     def write(self, chunk: bytes) -> None:
+        if not self.data:
+            self.data = chunk  # all there is, as a rule
+            return
+        if isinstance(self.data, bytes):
+            self.data = bytearray(self.data)
         self.data += chunk
 
 

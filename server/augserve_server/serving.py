@@ -205,7 +205,7 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
             """
             if self.cycle.response_complete:
                 return
-            self.cycle.body += body
+            self._keep(body)
             if len(self.cycle.body) >= PIECE_BYTES or self.loop.time() >= self._body_due:
                 if len(self.cycle.body) > HIGH_WATER_LIMIT:
                     self.flow.pause_reading()
@@ -233,6 +233,15 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
             self._forget_rest_timer()
             connections.discard(self)
             super().connection_lost(exc)
+
+        def _keep(self, body: bytes) -> None:
+            """Add it to what waits for a reader; alone, it is what there is, and need not be copied."""
+            if not self.cycle.body:
+                self.cycle.body = body  # type: ignore[assignment]  # the cycle makes bytes of it, whatever it is
+                return
+            if isinstance(self.cycle.body, bytes):
+                self.cycle.body = bytearray(self.cycle.body)
+            self.cycle.body += body
 
         def _wake_reader(self) -> None:
             self._forget_body_timer()
