@@ -194,18 +194,18 @@ class _PlainBody:
     """The body as it is."""
 
     def __init__(self) -> None:
-        self.data: bytes | bytearray = b""
+        self._chunks: list[bytes] = []
 
     def expect(self, size: int) -> None:
         """Any size within the whole body's limit."""
 
     def write(self, chunk: bytes) -> None:
-        if not self.data:
-            self.data = chunk  # all there is, as a rule
-            return
-        if isinstance(self.data, bytes):
-            self.data = bytearray(self.data)
-        self.data += chunk
+        self._chunks.append(chunk)
+
+    @property
+    def data(self) -> bytes | bytearray:
+        """All of it; of several chunks in memory that may be written to, as torch wants that of tensors."""
+        return self._chunks[0] if len(self._chunks) == 1 else bytearray().join(self._chunks)
 
 
 class _RawBody:
