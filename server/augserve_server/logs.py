@@ -16,8 +16,10 @@ from augserve_server.settings import Settings
 CHATTY: Final = ("uvicorn", "watchfiles", "PIL", "opentelemetry", "urllib3")
 """Of these only warnings are logged: their other lines have queries, and headers, in them."""
 
+ACCESS: Final = "augserve.access"
+"""The logger of lines about requests."""
 GATHERED_S: Final = 0.05
-"""How long a line may wait for others."""
+"""How long a line about a request may wait for others."""
 
 # Control characters of both kinds, and the separators that some readers take for line ends.
 _CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
@@ -44,7 +46,7 @@ class Sparing:
 
 
 class Gathering(logging.StreamHandler[TextIO]):
-    """Lines on standard error, those that an event loop has within a moment in one write; warnings go at once.
+    """Lines on standard error; those about requests that an event loop has within a moment are one write.
 
     A write apiece wakes whoever reads them as often: at 90 requests a second, that took 3 % of a processor.
     """
@@ -60,7 +62,7 @@ class Gathering(logging.StreamHandler[TextIO]):
         except Exception:  # noqa: BLE001  # as every handler does: logging never fails
             self.handleError(record)
             return
-        loop = _running_loop() if record.levelno <= logging.INFO else None
+        loop = _running_loop() if record.name == ACCESS else None
         if loop is None:
             self.flush()
         elif len(self._lines) == 1:

@@ -12,6 +12,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from starlette.requests import Request
 
 from augserve_server.admission import Priority, Ticket
+from augserve_server.logs import ACCESS
 from augserve_server.service import Service
 from augserve_server.timings import Timings
 from augserve_server.watched import Watch
@@ -24,7 +25,7 @@ LINE_KEY: Final = "augserve.line"
 """In the scope: the :class:`Line` that the request came over."""
 LONGEST_PATH: Final = 200
 
-logger = logging.getLogger("augserve.access")
+logger = logging.getLogger(ACCESS)
 
 
 class Line(Protocol):

@@ -17,7 +17,7 @@ from augserve.wire import REQUEST_ID_HEADER
 from augserve_pipelines import Pipeline
 from augserve_server.app import create_app
 from augserve_server.errors import InvalidSettings, NoPipelines
-from augserve_server.logs import CHATTY, Gathering, Json, Text
+from augserve_server.logs import ACCESS, CHATTY, Gathering, Json, Text
 from augserve_server.origins import Origin, answer_for
 from augserve_server.settings import Settings, shipped_configs
 from factories import make_file
@@ -187,18 +187,18 @@ def test_an_app_that_cannot_work_is_not_made(tmp_path: Path) -> None:
         create_app(Settings(device="cuda:99"))
 
 
-def test_lines_of_a_moment_are_written_together_and_a_warning_brings_them_along() -> None:
+def test_lines_about_requests_are_written_together_and_another_line_brings_them_along() -> None:
     written = Written()
     handler = Gathering()
     handler.setStream(written)
 
     async def log() -> None:
-        for level in (logging.INFO, logging.INFO, logging.WARNING, logging.INFO):
-            handler.handle(logging.LogRecord("a", level, "", 0, str(level), (), None))
+        for line, name in enumerate((ACCESS, ACCESS, "augserve", ACCESS)):
+            handler.handle(logging.LogRecord(name, logging.INFO, "", 0, str(line), (), None))
 
     asyncio.run(log())
     handler.flush()
-    assert written == ["20\n20\n30\n", "20\n"]
+    assert written == ["0\n1\n2\n", "3\n"]
 
 
 class Written(list[str]):
