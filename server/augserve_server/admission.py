@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, replace
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from augserve_server.errors import QueueFull, TooMuchWork
 from augserve_server.throughput import Throughput
@@ -26,6 +24,8 @@ BULK_PART: Final = 0.75
 """What bulk work may fill of the queue; the rest is for interactive work."""
 LARGEST_PART: Final = 0.25
 """The work of one request counts for at most this part of the queue when it asks to be let in, or it never would be."""
+HARD: Final = 3
+"""So many counts of a load, the first ones, are bounded whatever is learned."""
 REMEMBERED_S: Final = 60.0
 MOST_REMEMBERED: Final = 1024
 
@@ -37,8 +37,7 @@ class Priority(StrEnum):
     BULK = "bulk"
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What is counted: results to compute, decoded pixels, bytes of bodies and results, microseconds of work."""
 
     results: int = 0
@@ -46,7 +45,7 @@ class Load:
     bytes: int = 0
     microseconds: int = 0
 
-    def __add__(self, other: Load) -> Load:
+    def __add__(self, other: Load) -> Load:  # type: ignore[override]  # sums, where other tuples are joined
         return Load(
             self.results + other.results,
             self.pixels + other.pixels,
@@ -62,18 +61,18 @@ class Load:
             self.microseconds - other.microseconds,
         )
 
-    def shares(self, limit: Load) -> dict[str, float]:
+    def shares(self, limit: Load) -> Sequence[float]:
         """The part that each count has of its limit: above 1 it does not fit. Work may have none."""
-        return {
-            "results": self.results / limit.results,
-            "pixels": self.pixels / limit.pixels,
-            "bytes": self.bytes / limit.bytes,
-            "microseconds": self.microseconds / limit.microseconds if limit.microseconds else 0.0,
-        }
+        return (
+            self.results / limit.results,
+            self.pixels / limit.pixels,
+            self.bytes / limit.bytes,
+            self.microseconds / limit.microseconds if limit.microseconds else 0.0,
+        )
 
     def share(self, limit: Load) -> float:
         """The largest of the shares."""
-        return max(self.shares(limit).values())
+        return max(self.shares(limit))
 
     def bounded(self, limit: Load) -> Load:
         """The same, with no more work than one request is counted for."""
@@ -82,8 +81,11 @@ class Load:
         )
 
 
+NOTHING: Final = Load()
+
+
 class Ticket:
-    """What one request holds, and for whom; given back as its work is done, and the rest when it ends."""
+    """What one request holds, and for whom; given back as its work is done, and the rest on the way out."""
 
     def __init__(self, admission: Admission, client: str, priority: Priority) -> None:
         self._admission = admission
@@ -93,7 +95,13 @@ class Ticket:
         self.priority = priority
         self.deadline = math.inf
         """When nobody waits any more, in seconds of perf_counter."""
-        self.held = Load()
+        self.held = NOTHING
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def check(self, load: Load) -> None:
         """Raise what ``take`` would, and take nothing."""
@@ -131,21 +139,16 @@ class Admission:
         refused: Callable[[str, Priority], None] = lambda cause, priority: None,
     ) -> None:
         self.limit = limit
-        self.load = Load()
+        self.load = NOTHING
         self._clock = clock
         self._refused = refused
         self._throughput = Throughput(clock)
         self._held: dict[str, Load] = {}  # by client, of those that hold anything
         self._seen: OrderedDict[str, float] = OrderedDict()  # when each client asked last, the latest at the end
 
-    @contextmanager
-    def ticket(self, client: str = "", priority: Priority = Priority.INTERACTIVE) -> Iterator[Ticket]:
+    def ticket(self, client: str = "", priority: Priority = Priority.INTERACTIVE) -> Ticket:
         """What a request holds while it is in the house."""
-        ticket = Ticket(self, client, priority)
-        try:
-            yield ticket
-        finally:
-            ticket.close()
+        return Ticket(self, client, priority)
 
     @property
     def share(self) -> float:
@@ -161,13 +164,13 @@ class Admission:
     def _bound(self) -> Load:
         """The limit as of now: of work that is done more slowly than predicted, and waits longer, there may be less."""
         slower = min(self._throughput.rate, 1.0)
-        return replace(self.limit, microseconds=int(self.limit.microseconds * slower))
+        return Load(*self.limit[:HARD], int(self.limit.microseconds * slower))
 
     def check(self, load: Load, ticket: Ticket) -> None:
         """Raise TooMuchWork or QueueFull where ``load`` is not admitted for a request that holds some already."""
         whole = ticket.held + load
-        if Load(whole.results, whole.pixels, whole.bytes).share(self.limit) > 1:
-            raise TooMuchWork(*(_hard(asdict(one)) for one in (whole, self.limit)))
+        if any(count > most for count, most in zip(whole[:HARD], self.limit, strict=False)):
+            raise TooMuchWork(*(_hard(one) for one in (whole, self.limit)))
         self._see(ticket.client)
         bound = self._bound
         measure, excess = self._excess(load, ticket, bound)
@@ -181,7 +184,7 @@ class Admission:
         if not self.load.microseconds and load.microseconds:
             self._throughput.begin()
         self.load += load
-        self._held[ticket.client] = self._held.get(ticket.client, Load()) + load
+        self._held[ticket.client] = self._held.get(ticket.client, NOTHING) + load
 
     def give(self, load: Load, client: str) -> None:
         """Take ``load`` of a client out of the house."""
@@ -190,36 +193,40 @@ class Admission:
             self._throughput.finish(load.microseconds / MICRO)
             if not self.load.microseconds:
                 self._throughput.idle()
-        left = self._held.get(client, Load()) - load
-        if left == Load():
+        left = self._held.get(client, NOTHING) - load
+        if left == NOTHING:
             self._held.pop(client, None)
         else:
             self._held[client] = left
 
-    def _excess(self, load: Load, ticket: Ticket, bound: Load) -> tuple[str, float]:
-        """The measure that is fullest, and by how much of the whole it is over what this request may fill.
+    def _excess(self, load: Load, ticket: Ticket, bound: Load) -> tuple[int, float]:
+        """The place of the measure that is fullest, and by how much of the whole it is over what this request may fill.
 
         Where nobody else holds any, it may fill all.
         """
         part = BULK_PART if ticket.priority is Priority.BULK else 1.0
-        used, others = self._used(ticket.client, bound).shares(bound), (self.load - ticket.held).shares(bound)
-        asked = load.bounded(bound).shares(bound)
-        open_part = self._open_part(load, ticket, bound)
-        rooms = {
-            measure: used[measure] + asked[measure] - part * open_part[measure]
-            for measure in used
-            if asked[measure] > 0 and others[measure] > 0
-        }
-        return max(rooms.items(), key=lambda item: item[1], default=("results", 0.0))
+        used, others = self._used(ticket.client, bound).shares(bound), self.load - ticket.held
+        open_part: Sequence[float] | None = None
+        fullest = 0, 0.0
+        for measure, asked in enumerate(load.bounded(bound).shares(bound)):
+            if asked <= 0 or others[measure] <= 0 or used[measure] + asked <= OPEN_PART * BULK_PART:
+                continue
+            open_part = open_part or self._open_part(load, ticket, bound)
+            excess = used[measure] + asked - part * open_part[measure]
+            if excess > fullest[1]:
+                fullest = measure, excess
+        return fullest
 
-    def _open_part(self, load: Load, ticket: Ticket, bound: Load) -> dict[str, float]:
+    def _open_part(self, load: Load, ticket: Ticket, bound: Load) -> Sequence[float]:
         """How much of each measure this client may fill: all of it, if it is alone or holds less than its share."""
-        others = (self._held.get(ticket.client, Load()) - ticket.held).shares(bound)
         if len(self._seen) < 2:
-            return dict.fromkeys(others, 1.0)
-        with_this = (self._held.get(ticket.client, Load()) + load).shares(bound)
-        fair = 1 / (len(self._held.keys() | {ticket.client}) + 1)
-        return {measure: 1.0 if others[measure] == 0 or with_this[measure] <= fair else OPEN_PART for measure in others}
+            return (1.0,) * len(load)
+        held = self._held.get(ticket.client, NOTHING)
+        others, with_this = held - ticket.held, (held + load).shares(bound)
+        fair = 1 / (len(self._held) + (ticket.client not in self._held) + 1)
+        return [
+            1.0 if other == 0 or share <= fair else OPEN_PART for other, share in zip(others, with_this, strict=True)
+        ]
 
     def _used(self, client: str, bound: Load) -> Load:
         """What a client finds held: of the work of each other one, no more than it may fill, whatever it was let in."""
@@ -231,13 +238,13 @@ class Admission:
         )
         return Load(self.load.results, self.load.pixels, self.load.bytes, microseconds)
 
-    def _refusal(self, measure: str, excess: float, load: Load, ticket: Ticket, bound: Load) -> QueueFull:
+    def _refusal(self, measure: int, excess: float, load: Load, ticket: Ticket, bound: Load) -> QueueFull:
         fits = (self._used(ticket.client, bound) + load.bounded(bound)).share(bound) <= 1
         bulk = fits and ticket.priority is Priority.BULK
         cause = "bulk" if bulk else "share" if fits else _WORDS[measure]
         self._refused(cause, ticket.priority)
         retry_s = min(max(math.ceil(self.backlog_s * min(excess, 1.0)), 1), LONGEST_RETRY_S)
-        return QueueFull(retry_s, _FULL[cause].format(*astuple(self.limit)[:3], self.limit.microseconds / MICRO))
+        return QueueFull(retry_s, _FULL[cause].format(*self.limit[:HARD], self.limit.microseconds / MICRO))
 
     def _see(self, client: str) -> None:
         now = self._clock()
@@ -248,7 +255,7 @@ class Admission:
             del self._seen[oldest]
 
 
-_WORDS: Final = {"results": "results", "pixels": "pixels", "bytes": "bytes", "microseconds": "work"}
+_WORDS: Final = ("results", "pixels", "bytes", "work")
 _FULL: Final = {
     "results": "{0} results",
     "pixels": "{1} pixels",
@@ -259,6 +266,6 @@ _FULL: Final = {
 }
 
 
-def _hard(counts: dict[str, int]) -> dict[str, int]:
+def _hard(load: Load) -> dict[str, int]:
     """The counts that are bounded whatever is learned."""
-    return {name: count for name, count in counts.items() if name != "microseconds"}
+    return dict(zip(Load._fields[:HARD], load, strict=False))

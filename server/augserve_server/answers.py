@@ -90,8 +90,9 @@ def error_answer(error: ServiceError, request_id: str, path: str) -> Answer:
         return problem_answer(error, request_id)
     status = OIP_STATUS.get(error.status, error.status)
     # The members are for our own clients: others read no more than the text.
-    members = error.problem(request_id).model_dump(exclude_none=True, exclude={"detail"})
-    return Answer(status, JSON, [json.dumps({"error": error.detail, **members}).encode()], error.headers)
+    document = error.document(request_id)
+    document = {"error": document.pop("detail"), **document}
+    return Answer(status, JSON, [json.dumps(document).encode()], error.headers)
 
 
 def problem_answer(error: ServiceError, request_id: str) -> Answer:

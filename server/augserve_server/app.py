@@ -10,9 +10,13 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from augserve.wire import JPEG, REPLAY_PATH
 from augserve_server.answers import error_answer
@@ -35,7 +39,7 @@ from augserve_server.routes.shared import REQUIREMENTS
 from augserve_server.service import Service
 from augserve_server.serving import Server
 from augserve_server.settings import Settings, shipped_configs
-from augserve_server.turnstile import Turnstile
+from augserve_server.turnstile import Entrance, Turnstile
 from augserve_server.visits import visit_of
 
 __all__ = ["create_app", "serve"]
@@ -59,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with service.running():
             yield
 
-    app = FastAPI(title="augserve", version=package_version(), description=DESCRIPTION, lifespan=lifespan)
+    app = App(title="augserve", version=package_version(), description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
     app.state.auth = auth
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # the way FastAPI documents
@@ -69,17 +73,33 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.redirect_slashes = False  # a redirect is no answer that clients of /v2 understand
     for kind in (ServiceError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _problem)
-    app.add_middleware(Turnstile, service=service, refuse=_problem)
+    work = [*oip.infer.ROUTES, *augment.router.routes, *replay.router.routes]
+    app.add_middleware(Turnstile, service=service, entrances=[Entrance.of(one) for one in work], refuse=_problem)
     app.add_middleware(Gate, auth=auth, refuse=_problem)
     app.add_middleware(Visits, service=service)
     return app
+
+
+class App(FastAPI):
+    """FastAPI, with our visits in place of what it puts around every request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette does it: FastAPI would look for its own telemetry first, which is not used."""
+        await Starlette.__call__(self, scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The router, what answers its errors, and in front of them the middlewares that were added."""
+        app: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+        for middleware in reversed(self.user_middleware):
+            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+        return app
 
 
 async def _problem(request: Request, exc: Exception) -> Response:
     error, visit = _as_ours(request, exc), visit_of(request)
     visit.error = error.slug
     request.app.state.service.metrics.error(error)
-    return Reply(error_answer(error, visit.id, request.url.path))
+    return Reply(error_answer(error, visit.id, request.scope["path"]))
 
 
 def _as_ours(request: Request, exc: Exception) -> ServiceError:

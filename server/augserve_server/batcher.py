@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import reduce
 from operator import add
 from time import perf_counter
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from augserve_server.admission import Priority
 from augserve_server.costs import Costs, Occupancy
@@ -47,8 +47,7 @@ class BatchLimits:
     bulk_patience_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(NamedTuple):
     """A result, and how its batch went."""
 
     result: Result
@@ -80,8 +79,7 @@ Outcome = asyncio.Future[Ran | ServiceError]
 """What comes of a sample, failures too; cancelled once nobody wants it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(NamedTuple):
     """One result to compute: an image, or a sample of several parts, under a seed."""
 
     item: Decoded

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from operator import mul
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,7 @@ RIDGE: Final = 0.02
 SWEEPS: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """What cost is told from: results, bytes as they came, pixels to decode, pixels of results."""
 
     results: int = 1
@@ -37,7 +35,7 @@ class Size:
     pixels_in: int = 0
     pixels_out: int = 0
 
-    def __add__(self, other: Size) -> Size:
+    def __add__(self, other: Size) -> Size:  # type: ignore[override]  # sums, where other tuples are joined
         return Size(
             self.results + other.results,
             self.bytes + other.bytes,
@@ -51,6 +49,12 @@ class Size:
             [batches, self.results, self.bytes / MEGA, self.pixels_in / MEGA, self.pixels_out / MEGA], np.float64
         )
 
+    def seconds(self, coefficients: Sequence[float]) -> float:
+        """What it takes without the fixed cost of a batch, by coefficients of its :meth:`regressors`."""
+        _, result, megabyte, megapixel_in, megapixel_out = coefficients
+        encoded, pixels = megabyte * self.bytes, megapixel_in * self.pixels_in + megapixel_out * self.pixels_out
+        return result * self.results + (encoded + pixels) / MEGA
+
 
 class Regression:
     """Least squares with forgetting, of coefficients that are never negative.
@@ -62,6 +66,8 @@ class Regression:
 
     def __init__(self) -> None:
         self.factors = np.ones(len(PRIOR))
+        self.coefficients: Sequence[float] = PRIOR.tolist()
+        """Seconds for each regressor; as a list, for one prediction takes numpy longer than Python."""
         self._squares = np.zeros((len(PRIOR), len(PRIOR)))
         self._products = np.zeros(len(PRIOR))
         self._scale = np.ones(2)  # sums of prior / observed, and of its square
@@ -70,6 +76,7 @@ class Regression:
         """Another that has learned the same."""
         other = Regression()
         other.factors, other._scale = self.factors.copy(), self._scale.copy()
+        other.coefficients = self.coefficients
         other._squares, other._products = self._squares.copy(), self._products.copy()
         return other
 
@@ -88,6 +95,7 @@ class Regression:
         self._products = known * self._products + scaled
         self._scale = known * self._scale + np.array([scaled.sum(), scaled.sum() ** 2])
         self.factors = self._solved()
+        self.coefficients = (self.factors * PRIOR).tolist()
         return ratio
 
     def _solved(self) -> Vector:
@@ -151,7 +159,7 @@ class Costs:
 
     def seconds(self, pipeline: str, size: Size) -> float:
         """Predicted seconds of this machine's work; more than zero."""
-        return max(self._regression(pipeline).seconds(size.regressors()), 1e-6)
+        return max(size.seconds(self._regression(pipeline).coefficients), 1e-6)
 
     def guess(self, pipeline: str, encoded_bytes: int) -> float:
         """The same where only the bytes of one image are known: as images of this pipeline have been so far."""

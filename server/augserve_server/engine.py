@@ -194,7 +194,7 @@ class Engine:
                 with timings.at("decode"):
                     outcomes |= await self._decode(order, group, prices, ticket)
             with timings.at("run"):
-                return await asyncio.gather(*(outcome for i in range(len(items)) for outcome in outcomes[i]))
+                return [await outcome for i in range(len(items)) for outcome in outcomes[i]]
         except asyncio.CancelledError:
             for i, price in prices.items():
                 self._ledger.abandoned(outcomes.get(i, ()), price.load.pixels)

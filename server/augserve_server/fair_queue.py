@@ -6,9 +6,8 @@ import heapq
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from augserve_server.admission import Priority
 from augserve_server.costs import Size
@@ -18,15 +17,14 @@ MOST_REMEMBERED: Final = 1024
 MOST_LEFT: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """Who wants a result, how urgently and until when, and what it costs."""
 
     client: str = ""
     priority: Priority = Priority.INTERACTIVE
     deadline: float = math.inf  # seconds of perf_counter
     seconds: float = 1e-3  # of this machine's work
-    size: Size = field(default_factory=Size)
+    size: Size = Size()
 
 
 class Waiting(Protocol):

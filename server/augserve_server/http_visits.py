@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from augserve.wire import REQUEST_ID_HEADER
@@ -18,10 +17,12 @@ from augserve_server.answers import error_answer
 from augserve_server.errors import Draining, InternalError, QueueFull, ServiceError
 from augserve_server.replies import Reply
 from augserve_server.service import Service
-from augserve_server.visits import ABORT_KEY, CROWDED_KEY, LONGEST_PATH, SCOPE_KEY, Visit, counted
+from augserve_server.visits import CROWDED_KEY, LINE_KEY, LONGEST_PATH, SCOPE_KEY, Counted, Line, Visit
 
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KNOWN_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+
+REQUEST_ID: Final = REQUEST_ID_HEADER.lower().encode()
 
 SMALL_BYTES: Final = 1024 * 1024
 """What is left of a body that was refused for load, if it is no larger, is let go by: its connection stays."""
@@ -57,10 +58,10 @@ class Visits:
             await self._app(scope, receive, send)
             return
         try:
-            with counted(self._service, lambda ticket: HttpVisit(scope, receive, send, ticket, self._pace)) as visit:
+            with Counted(self._service, lambda ticket: HttpVisit(scope, receive, send, ticket, self._pace)) as visit:
                 await self._answer(visit)
         finally:
-            for key in (SCOPE_KEY, ABORT_KEY):  # a cycle would keep what the request held until the collector comes
+            for key in (SCOPE_KEY, LINE_KEY):  # a cycle would keep what the request held until the collector comes
                 scope.pop(key, None)
 
     async def _answer(self, visit: HttpVisit) -> None:
@@ -82,13 +83,14 @@ class HttpVisit(Visit):
     """One request over HTTP."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, ticket: Ticket, pace: Pace) -> None:
-        headers = Headers(scope=scope)
+        headers = _first_values(scope)
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
         super().__init__(scope["method"], path, headers, _peer(scope), ticket)
         self.scope = scope
         self._receive = receive
         self._send = send
         self._pace = pace
+        self._line: Line | None = scope.get(LINE_KEY)
         self._write_by: float | None = None
         length = headers.get("content-length", "0")
         self._unread = "transfer-encoding" in headers or length != "0"
@@ -129,8 +131,9 @@ class HttpVisit(Visit):
             if self._small and message["status"] == QueueFull.status:
                 self._unread = False
             self._add_headers(message)
-            self._allow_time(message)
-        elif self._unread and not message.get("more_body", False):
+            await self._write(message)
+            return
+        if self._unread and not message.get("more_body", False):
             await self._write({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -143,18 +146,16 @@ class HttpVisit(Visit):
 
     async def _write(self, message: Message) -> None:
         """Send to a client that takes what is sent; the connection of one that is too slow is ended."""
+        if self._line is None or not self._line.held_back:
+            await self._send(message)  # which waits for nothing
+            return
         try:
             async with asyncio.timeout_at(self._write_by):
                 await self._send(message)
         except TimeoutError:
             self._write_by, self.error = None, "answer-not-taken"
-            self.scope[ABORT_KEY]()
+            self._line.abort()
             await self._send(message)  # returns as soon as the connection has ended, and so do all after it
-
-    def _allow_time(self, message: Message) -> None:
-        if ABORT_KEY in self.scope:
-            size = int(Headers(raw=message["headers"]).get("content-length", "0"))
-            self._write_by = asyncio.get_running_loop().time() + self._pace.seconds_for(size)
 
     @property
     def _known_method(self) -> str:
@@ -166,15 +167,19 @@ class HttpVisit(Visit):
 
     def _add_headers(self, message: Message) -> None:
         self.status = message["status"]
-        headers = MutableHeaders(raw=message["headers"])
-        headers[REQUEST_ID_HEADER] = self.id
-        headers["X-Content-Type-Options"] = "nosniff"
-        if headers.get("content-type", "").startswith("image/"):
-            headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        said: dict[bytes, bytes] = {REQUEST_ID: self.id.encode(), b"x-content-type-options": b"nosniff"}
+        size = 0
+        for name, value in message["headers"]:
+            if name == b"content-length":
+                size = int(value)
+            elif name == b"content-type" and value.startswith(b"image/"):
+                said[b"content-security-policy"] = b"default-src 'none'; sandbox"
         if self.status >= 400:
-            headers["Cache-Control"] = "no-store"
+            said[b"cache-control"] = b"no-store"
         if self._unread or CROWDED_KEY in self.scope:
-            headers["Connection"] = "close"
+            said[b"connection"] = b"close"
+        message["headers"] = [*(one for one in message["headers"] if one[0] not in said), *said.items()]
+        self._write_by = asyncio.get_running_loop().time() + self._pace.seconds_for(size)
 
     async def _linger(self) -> None:
         left = LINGER_BYTES
@@ -185,6 +190,11 @@ class HttpVisit(Visit):
                     if message["type"] == "http.disconnect":
                         return
                     left -= len(message.get("body", b""))
+
+
+def _first_values(scope: Scope) -> dict[str, str]:
+    """The headers of a request; of one that is given several times, the first."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
 def _peer(scope: Scope) -> str:

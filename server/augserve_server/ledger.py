@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from augserve_server.admission import MICRO, Load, Ticket
 from augserve_server.batcher import Outcome, Ran
@@ -24,8 +24,7 @@ REPLAYS = "/v1/replay"
 """What replays are learned under: no pipeline has such a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """Of one image: what each of its results claims, all that they take up, and what of it is free once they ran."""
 
     claim: Claim
@@ -60,28 +59,43 @@ class Ledger:
         self._costs.spent(REPLAYS, meter.seconds)
         self._costs.done(REPLAYS, sum((_size(*one) for one in replays), Size(0)))
 
-    @contextmanager
-    def metered(self, name: str, encoding: bool = False) -> Iterator[Meter]:
+    def metered(self, name: str, encoding: bool = False) -> AbstractContextManager[Meter]:
         """What is spent on a pipeline in other threads than the device's."""
-        meter = Meter()
-        try:
-            yield meter
-        finally:
-            self._costs.spent(name, meter.seconds, encoding)
+        return _Metered(self._costs, name, encoding)
 
-    @contextmanager
-    def wanted(self, pixels: int, timings: Timings) -> Iterator[None]:
+    def wanted(self, pixels: int, timings: Timings) -> AbstractContextManager[None]:
         """What is computed already was computed for nobody, if this is cancelled."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            self._metrics.wasted(timings.stage, pixels)
-            raise
+        return _Wanted(self._metrics, pixels, timings)
 
     def abandoned(self, outcomes: Iterable[Outcome], pixels: int) -> None:
         """Nobody waits for these results of one image: those that are there were computed for nobody."""
         ran = [one for one in outcomes if one.done() and not one.cancelled() and isinstance(one.result(), Ran)]
         self._metrics.wasted("run", pixels * len(ran))
+
+
+class _Metered(AbstractContextManager[Meter]):
+    def __init__(self, costs: Costs, name: str, encoding: bool) -> None:
+        self._costs = costs
+        self._name = name
+        self._encoding = encoding
+        self._meter = Meter()
+
+    def __enter__(self) -> Meter:
+        return self._meter
+
+    def __exit__(self, *_: object) -> None:
+        self._costs.spent(self._name, self._meter.seconds, self._encoding)
+
+
+class _Wanted(AbstractContextManager[None]):
+    def __init__(self, metrics: Metrics, pixels: int, timings: Timings) -> None:
+        self._metrics = metrics
+        self._pixels = pixels
+        self._timings = timings
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            self._metrics.wasted(self._timings.stage, self._pixels)
 
 
 def nbytes(upload: Upload) -> int:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from augserve_server.origins import origin
 from augserve_server.settings import Settings
 
 CHATTY: Final = ("uvicorn", "watchfiles", "PIL", "opentelemetry", "urllib3")
 """Of these only warnings are logged: their other lines have queries, and headers, in them."""
+
+ACCESS: Final = "augserve.access"
+"""The logger of lines about requests."""
+GATHERED_S: Final = 0.05
+"""How long a line about a request may wait for others."""
 
 # Control characters of both kinds, and the separators that some readers take for line ends.
 _CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
@@ -36,6 +43,39 @@ class Sparing:
             return None
         count, self._left_out = self._left_out, 0
         return count
+
+
+class Gathering(logging.StreamHandler[TextIO]):
+    """Lines on standard error; those about requests that an event loop has within a moment are one write.
+
+    A write apiece wakes whoever reads them as often: at 90 requests a second, that took 3 % of a processor.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line, and see to it that it is written."""
+        try:
+            self._lines.append(self.format(record))
+        except Exception:  # noqa: BLE001  # as every handler does: logging never fails
+            self.handleError(record)
+            return
+        loop = _running_loop() if record.name == ACCESS else None
+        if loop is None:
+            self.flush()
+        elif len(self._lines) == 1:
+            loop.call_later(GATHERED_S, self.flush)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        assert self.lock is not None
+        with self.lock, suppress(OSError):  # nobody reads any more
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("\n".join([*lines, ""]))
+            self.stream.flush()
 
 
 class Text(logging.Formatter):
@@ -66,12 +106,26 @@ class Json(logging.Formatter):
 
 def configure_logging(settings: Settings) -> None:
     """Send this process's log where the settings say. For the process that serves, not for those that import."""
-    handler = logging.StreamHandler()
+    handler = Gathering()
     handler.setFormatter(Json() if settings.log_format == "json" else Text())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line says them
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each malformed form: clients' doing
+
+
+def flush_logs() -> None:
+    """Write what has not been written yet: a process that was forked ends without doing so."""
+    for handler in logging.root.handlers:
+        handler.flush()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _about(record: logging.LogRecord) -> dict[str, Any]:
@@ -83,7 +137,8 @@ def _about(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _message(record: logging.LogRecord) -> str:
-    return record.getMessage().translate(_CONTROLS)
+    message = record.getMessage()
+    return message if message.isprintable() else message.translate(_CONTROLS)
 
 
 def _time(record: logging.LogRecord) -> str:

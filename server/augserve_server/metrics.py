@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
@@ -57,7 +58,6 @@ class Metrics:
         self._decode = self._histogram(
             "decode_seconds", "Decoding of one image or clip, by one thread", _SECONDS, "format"
         )
-        self._decode_of: dict[str, Histogram] = {}  # a look-up by labels takes as long as the rest of a count
         self._decode_errors = self._counter("decode_errors", "Images and clips that do not decode", "error", "format")
         self._wasted = self._counter("wasted_megapixels", "Megapixels worked on for nobody", "stage")
         self._batches = self._counter("batches", "Batches run", "pipeline", "close")
@@ -72,6 +72,7 @@ class Metrics:
         self._queued = self._histogram("queue_seconds", "Samples in the queue, until their batch", _SECONDS, "priority")
         self._cost_ratio = self._histogram("cost_ratio", "Work as observed, over what was predicted", _RATIOS)
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
+        self._of = cache(_labelled)
         self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
         ProcessCollector(registry=self.registry)
 
@@ -93,9 +94,9 @@ class Metrics:
 
     def request(self, pipeline: str, status: int, seconds: float) -> None:
         """A request was answered; ``pipeline`` is empty where it named none that exists."""
-        self._requests.labels(pipeline, str(status)).inc()
+        self._of(self._requests, pipeline, str(status)).inc()
         if pipeline:
-            self._request_seconds.labels(pipeline).observe(seconds)
+            self._of(self._request_seconds, pipeline).observe(seconds)
 
     def traffic(self, received: int, sent: int) -> None:
         """Bytes of the bodies of a request and of its answer."""
@@ -104,7 +105,7 @@ class Metrics:
 
     def results(self, pipeline: str, count: int) -> None:
         """Results were computed for a request."""
-        self._results.labels(pipeline).inc(count)
+        self._of(self._results, pipeline).inc(count)
 
     def error(self, error: ServiceError) -> None:
         """A whole request was answered with this."""
@@ -114,11 +115,11 @@ class Metrics:
 
     def failure(self, slug: str) -> None:
         """An image, or a whole request, failed."""
-        self._failures.labels(slug).inc()
+        self._of(self._failures, slug).inc()
 
     def refused(self, cause: str, priority: str) -> None:
         """A request of a class was refused that another time, or another server, would have answered."""
-        self._refusals.labels(cause, priority).inc()
+        self._of(self._refusals, cause, priority).inc()
 
     def decoded(self, count: int = 1) -> None:
         """The pixels of an image were decoded, or of so many frames of a clip."""
@@ -130,23 +131,20 @@ class Metrics:
 
     def decode_took(self, format: str, seconds: float) -> None:
         """An image, or a clip, of a format was decoded in so many seconds of one thread, or of the device."""
-        found = self._decode_of.get(format)
-        if found is None:
-            found = self._decode_of[format] = self._decode.labels(format)
-        found.observe(seconds)
+        self._of(self._decode, format).observe(seconds)
 
     def decode_error(self, slug: str, format: str) -> None:
         """An image or a clip cannot be decoded; ``format`` is "unknown" where its first bytes say none."""
-        self._decode_errors.labels(slug, format).inc()
+        self._of(self._decode_errors, slug, format).inc()
 
     def wasted(self, stage: str, pixels: int) -> None:
         """An image went through a stage though nobody wanted it any more."""
-        self._wasted.labels(stage).inc(pixels / MEGA)
+        self._of(self._wasted, stage).inc(pixels / MEGA)
 
     def batch(self, pipeline: str, size: int, close: str) -> None:
         """A batch goes to the device, closed for the reason ``close``."""
-        self._batches.labels(pipeline, close).inc()
-        self._batch_size.labels(pipeline).observe(size)
+        self._of(self._batches, pipeline, close).inc()
+        self._of(self._batch_size, pipeline).observe(size)
 
     def ran(self, pipeline: str, size: int, seconds: float) -> None:
         """A batch came back from the device."""
@@ -154,12 +152,12 @@ class Metrics:
 
     def batch_ran(self, pipeline: str, pixels: int, seconds: float) -> None:
         """A batch of so many pixels of source images came back from the device."""
-        self._batch_megapixels.labels(pipeline).observe(pixels / MEGA)
-        self._batch_seconds.labels(pipeline).observe(seconds)
+        self._of(self._batch_megapixels, pipeline).observe(pixels / MEGA)
+        self._of(self._batch_seconds, pipeline).observe(seconds)
 
     def queued(self, priority: str, seconds: float) -> None:
         """A sample of a class has waited for its batch."""
-        self._queued.labels(priority).observe(seconds)
+        self._of(self._queued, priority).observe(seconds)
 
     def cost(self, ratio: float) -> None:
         """Some work took so many times what was predicted."""
@@ -208,6 +206,11 @@ class Metrics:
 
     def _define(self, name: str, kind: str, labels: Sequence[str], about: str) -> None:
         self.definitions.append(Definition(f"augserve_{name}", kind, labels, about))
+
+
+def _labelled(metric: Any, *labels: str) -> Any:
+    """The part of a metric that has these labels: to be kept, for it is found under a lock and by strings made anew."""
+    return metric.labels(*labels)
 
 
 def exposition(families: Iterable[Family]) -> bytes:

@@ -38,7 +38,7 @@ class Order:
     def for_uploads(self, uploads: Sequence[Upload]) -> Order:
         """The same order, where any of these has more than an image for results that have more than pixels."""
         in_parts = self.params or self.mixes or any(isinstance(upload, SampleUpload) for upload in uploads)
-        return replace(self, in_parts=in_parts)
+        return self if in_parts == self.in_parts else replace(self, in_parts=in_parts)
 
     def seeds(self, image: int) -> range:
         """The seeds of an image's views."""

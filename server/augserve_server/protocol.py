@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from augserve_server.connection_limits import ConnectionLimits
 from augserve_server.settings import Settings
-from augserve_server.visits import ABORT_KEY, CROWDED_KEY
+from augserve_server.visits import CROWDED_KEY, LINE_KEY
 
 MAX_OTHER_BYTES: Final = 64 * 1024
 """Most bytes within a body that are not of it: extensions of chunks, trailers."""
@@ -48,7 +48,7 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self.scope[ABORT_KEY] = self.transport.abort
+            self.scope[LINE_KEY] = self
             self._chunks = self._other_bytes = 0
 
         def on_header(self, name: bytes, value: bytes) -> None:
@@ -86,6 +86,14 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
         def connection_lost(self, exc: Exception | None) -> None:
             limits.closed(self, self._peer)
             super().connection_lost(exc)
+
+        @property
+        def held_back(self) -> bool:
+            writing_waits: bool = self.flow.write_paused
+            return writing_waits
+
+        def abort(self) -> None:
+            self.transport.abort()
 
         @property
         def _peer(self) -> str:

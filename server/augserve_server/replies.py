@@ -28,9 +28,12 @@ class Reply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        last: Buffer = b""
         for piece in filter(len, pieces(self.buffers)):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if last:
+                await send({"type": "http.response.body", "body": last, "more_body": True})
+            last = piece
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 def pieces(buffers: Sequence[Buffer]) -> Iterator[Buffer]:

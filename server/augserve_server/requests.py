@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from augserve_server.admission import Load, Ticket
 from augserve_server.errors import (
@@ -77,7 +77,7 @@ async def read_uploads(request: Request, limits: BodyLimits, ticket: Ticket, gra
     return body.uploads()
 
 
-async def read_bytes(request: Request, limits: BodyLimits, ticket: Ticket) -> bytearray:
+async def read_bytes(request: Request, limits: BodyLimits, ticket: Ticket) -> bytes | bytearray:
     """The whole body of a request. Raises what is wrong with it as soon as it is known."""
     body = _PlainBody()
     await _read(request, body, limits, ticket)
@@ -92,8 +92,8 @@ async def _read(request: Request, body: _Sink, limits: BodyLimits, ticket: Ticke
         body.expect(size)
         ticket.take(Load(bytes=size))
     try:
-        async with asyncio.timeout(limits.total_s):
-            await _receive(request, body, limits, ticket if declared is None else None)
+        async with asyncio.timeout(min(limits.idle_s, limits.total_s)) as patience:
+            await _receive(request, body, limits, ticket if declared is None else None, patience)
     except TimeoutError as exc:
         raise BodyTimeout(limits.idle_s, limits.total_s) from exc
 
@@ -103,18 +103,41 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, Result]) -> Re
 
     Raises ClientGone.
     """
-    worker = asyncio.create_task(work)
+    gone = _Gone()
     watcher = asyncio.create_task(_disconnect(receive))
+    watcher.add_done_callback(gone.interrupt)
     try:
-        await asyncio.wait((worker, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if worker.done():
-            return worker.result()
-        raise ClientGone
+        return await work
+    except asyncio.CancelledError:
+        if gone.caught():
+            raise ClientGone from None
+        raise
     finally:
-        worker.cancel()
+        gone.over = True
         watcher.cancel()
-        await asyncio.gather(worker, watcher, return_exceptions=True)
-        del worker, watcher  # an error on its way out holds this frame: with the tasks in it, that would be a cycle
+        del watcher  # an error on its way out holds this frame: with the task in it, that would be a cycle
+
+
+class _Gone:
+    """Cancels the task that it was made in, once, when a client has gone; as ``asyncio.timeout`` does it in the end."""
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.over = False
+        self._task: asyncio.Task[Any] = task
+        self._cancelling = task.cancelling()
+        self._interrupted = False
+
+    def interrupt(self, watcher: asyncio.Task[None]) -> None:
+        """Nobody waits any more."""
+        if not self.over and not watcher.cancelled():
+            self._interrupted = True
+            self._task.cancel()
+
+    def caught(self) -> bool:
+        """Whether the cancellation that has arrived is this one, and no other."""
+        return self._interrupted and self._task.uncancel() <= self._cancelling
 
 
 async def _disconnect(receive: Receive) -> None:
@@ -138,11 +161,19 @@ def _body(request: Request, limits: BodyLimits, grammar: Grammar) -> _Body:
     raise UnsupportedMediaType("Content-Type", header, ["image/*", FORM, *RAW_TYPES[1:]])
 
 
-async def _receive(request: Request, body: _Sink, limits: BodyLimits, ticket: Ticket | None) -> None:
+async def _receive(
+    request: Request, body: _Sink, limits: BodyLimits, ticket: Ticket | None, patience: asyncio.Timeout
+) -> None:
+    now = asyncio.get_running_loop().time
+    end = now() + limits.total_s
     size = chunks = 0
     more = True
     while more:
-        message = await _message(request, limits)
+        if chunks:
+            patience.reschedule(min(end, now() + limits.idle_s))
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         chunk = message.get("body", b"")
         more = message.get("more_body", False)
         size, chunks = size + len(chunk), chunks + 1
@@ -154,14 +185,6 @@ async def _receive(request: Request, body: _Sink, limits: BodyLimits, ticket: Ti
         body.write(chunk)
 
 
-async def _message(request: Request, limits: BodyLimits) -> Message:
-    async with asyncio.timeout(limits.idle_s):
-        message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message
-
-
 def _check_size(size: int, limits: BodyLimits) -> None:
     if size > limits.bytes:
         raise BodyTooLarge(size, limits.bytes)
@@ -171,13 +194,18 @@ class _PlainBody:
     """The body as it is."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self._chunks: list[bytes] = []
 
     def expect(self, size: int) -> None:
         """Any size within the whole body's limit."""
 
     def write(self, chunk: bytes) -> None:
-        self.data += chunk
+        self._chunks.append(chunk)
+
+    @property
+    def data(self) -> bytes | bytearray:
+        """All of it; of several chunks in memory that may be written to, as torch wants that of tensors."""
+        return self._chunks[0] if len(self._chunks) == 1 else bytearray().join(self._chunks)
 
 
 class _RawBody:

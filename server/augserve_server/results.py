@@ -118,6 +118,8 @@ def write_tensor(tensor: Tensor, media_type: str) -> Body:
 
 def stack(results: Sequence[Tensor]) -> Tensor:
     """``torch.stack``, without a copy where the results lie one after another in memory: as a whole batch does."""
+    if len(results) == 1:
+        return results[0].unsqueeze(0)
     if not adjacent(results):
         return torch.stack(list(results))
     first = results[0]
@@ -127,6 +129,8 @@ def stack(results: Sequence[Tensor]) -> Tensor:
 def adjacent(results: Sequence[Tensor]) -> bool:
     """Whether results of one shape and dtype lie one after another in one piece of memory."""
     first = results[0]
+    if len(results) == 1:
+        return first.is_contiguous()
     step, start = first.numel() * first.element_size(), first.data_ptr()
     end = first.storage_offset() * first.element_size() + len(results) * step
     return end <= first.untyped_storage().nbytes() and all(  # neighbours by accident are not one memory

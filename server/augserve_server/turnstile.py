@@ -3,52 +3,85 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
 
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from augserve.wire import PRIORITY_HEADER
 from augserve_server.admission import MICRO, Load, Priority
 from augserve_server.errors import ParameterInvalid, ServiceError
+from augserve_server.routes.direct import Direct
 from augserve_server.service import Service
 from augserve_server.visits import Visit, visit_of
 
-WORK: Final = re.compile(r"/v1/augment/([^/]+)|/v1/replay|/v2/models/([^/]+)(?:/versions/[^/]+)?/infer")
-"""The paths that take work, and the pipeline in them."""
+PRIORITY_KEY: Final = PRIORITY_HEADER.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where work comes in: how its path looks, and what answers there."""
+
+    path: re.Pattern[str]
+    """With a group for each parameter of the path."""
+    route: Route
+    answer: Callable[[Request], Awaitable[Response]]
+
+    @classmethod
+    def of(cls, route: BaseRoute) -> Self:
+        """That of a route for work."""
+        assert isinstance(route, Route)
+        return cls(route.path_regex, route, route.get_route_handler() if isinstance(route, Direct) else route.endpoint)
 
 
 class Turnstile:
     """ASGI middleware, inside of what knows who asks: refuses on the head of a request, before a byte of its body.
 
-    What it lets in may still be refused when the images' headers are known.
+    What it lets in may still be refused when the images' headers are known. It goes straight to its endpoint, past all
+    that is between: of a request of one image, the router and what FastAPI has around it would be a good part.
     """
 
     def __init__(
-        self, app: ASGIApp, service: Service, refuse: Callable[[Request, Exception], Awaitable[Response]]
+        self,
+        app: ASGIApp,
+        service: Service,
+        entrances: Sequence[Entrance],
+        refuse: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
         self._app = app
         self._service = service
+        self._entrances = entrances
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = WORK.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if found is not None:
-            request = Request(scope)
-            try:
-                self._enter(request, visit_of(request), found[1] or found[2] or "")
-            except ServiceError as exc:
-                response = await self._refuse(request, exc)
-                await response(scope, receive, send)
-                return
+        if scope["type"] == "http" and scope["method"] == "POST":
+            for entrance in self._entrances:
+                if found := entrance.path.match(scope["path"]):
+                    scope["path_params"], scope["route"] = found.groupdict(), entrance.route
+                    response = await self._answer(entrance, Request(scope, receive, send))
+                    await response(scope, receive, send)
+                    return
         await self._app(scope, receive, send)
 
-    def _enter(self, request: Request, visit: Visit, pipeline: str) -> None:
-        visit.ticket.priority = priority_of(request.headers.get(PRIORITY_HEADER))
+    async def _answer(self, entrance: Entrance, request: Request) -> Response:
+        try:
+            self._enter(request, visit_of(request))
+            return await entrance.answer(request)
+        except (ServiceError, RequestValidationError, HTTPException) as exc:
+            return await self._refuse(request, exc)
+
+    def _enter(self, request: Request, visit: Visit) -> None:
+        visit.ticket.priority = priority_of(visit.carrier.get(PRIORITY_KEY))
         self._service.enter()
-        length = _length(request)
+        parameters = request.path_params
+        pipeline = parameters.get("pipeline") or parameters.get("name") or ""
+        length = _length(visit.carrier.get("content-length", ""))
         if pipeline in self._service.catalog and length <= self._service.settings.max_body_bytes:
             visit.pipeline = pipeline
             seconds = self._service.costs.guess(pipeline, length)
@@ -65,7 +98,6 @@ def priority_of(given: str | None) -> Priority:
         raise ParameterInvalid(PRIORITY_HEADER, given, " or ".join(Priority)) from None
 
 
-def _length(request: Request) -> int:
+def _length(given: str) -> int:
     """Of the body, where it is said; what is no number is refused where the body is read."""
-    given = request.headers.get("content-length", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 0

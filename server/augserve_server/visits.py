@@ -5,27 +5,38 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
 
 from augserve_server.admission import Priority, Ticket
+from augserve_server.logs import ACCESS
 from augserve_server.service import Service
 from augserve_server.timings import Timings
-from augserve_server.watched import watched
+from augserve_server.watched import Watch
 
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SCOPE_KEY: Final = "augserve.visit"
 CROWDED_KEY: Final = "augserve.crowded"
 """Set in the scope of a request whose connection is beyond the limit."""
-ABORT_KEY: Final = "augserve.abort"
-"""In the scope: what ends the connection at once."""
+LINE_KEY: Final = "augserve.line"
+"""In the scope: the :class:`Line` that the request came over."""
 LONGEST_PATH: Final = 200
 
-logger = logging.getLogger("augserve.access")
+logger = logging.getLogger(ACCESS)
+
+
+class Line(Protocol):
+    """A connection."""
+
+    @property
+    def held_back(self) -> bool:
+        """Whether its client takes less than it is sent, so that to send more is to wait."""
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class Visit:
@@ -93,6 +104,9 @@ class Visit:
 
     def log(self, left_out: int = 0) -> None:
         """One line about the request, and how many about others like it were left out before."""
+        level = logging.DEBUG if self.quiet else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
         about = {
             "id": self.id,
             "client": self.client,
@@ -107,10 +121,10 @@ class Visit:
             **({"trace": self.trace_id} if self.trace_id else {}),
             **({"left_out": left_out} if left_out else {}),
         }
-        level = logging.DEBUG if self.quiet else logging.INFO
         outcome = f"{self.status} {self.error}".rstrip()
         line = f"{self.method} {self.path} {outcome} {about['ms']} ms id={self.id}"
-        logger.log(level, "%s", line, extra={"about": about})
+        record = logger.makeRecord(logger.name, level, __file__, 0, line, (), None, extra={"about": about})
+        logger.handle(record)  # as log() does, but for the search for who called it
 
 
 def visit_of(request: Request) -> Visit:
@@ -122,17 +136,27 @@ def visit_of(request: Request) -> Visit:
 Visiting = TypeVar("Visiting", bound=Visit)
 
 
-@contextmanager
-def counted(service: Service, begin: Callable[[Ticket], Visiting]) -> Iterator[Visiting]:
+class Counted(Generic[Visiting]):
     """A visit from its first moment to its last: in flight, with a ticket; then in the log and in the metrics."""
-    service.began()
-    try:
-        with service.admission.ticket() as ticket:
-            visit = begin(ticket)
-            with watched(visit, service):
-                yield visit
-    finally:
-        service.ended()
+
+    def __init__(self, service: Service, begin: Callable[[Ticket], Visiting]) -> None:
+        self._service = service
+        self._begin = begin
+        self._ticket = service.admission.ticket()
+        self._watch: Watch
+
+    def __enter__(self) -> Visiting:
+        visit = self._begin(self._ticket)
+        self._watch = Watch(visit, self._service)
+        self._service.began()
+        return visit
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._watch.end()
+        finally:
+            self._ticket.close()
+            self._service.ended()
 
 
 def _request_id(given: str) -> str:

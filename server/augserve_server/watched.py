@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -21,20 +19,24 @@ TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 """W3C Trace Context: version, trace, parent span, flags."""
 
 
-@contextmanager
-def watched(visit: Visit, service: Service) -> Iterator[None]:
+class Watch:
     """A request from its first moment to its last. Work that begins within knows whom it is for."""
-    carrier = visit.carrier
-    span = service.telemetry.begin(carrier) if service.telemetry is not None and not visit.quiet else None
-    visit.trace_id = span.trace_id if span is not None else _trace_id(carrier.get("traceparent", ""))
-    answer_for(Origin(visit.id, None if span is None else span.context))
-    try:
-        yield
-    finally:
-        _count(visit, service)
-        _log(visit, service)
-        if span is not None:
-            _end(span, visit)
+
+    def __init__(self, visit: Visit, service: Service) -> None:
+        carrier = visit.carrier
+        span = service.telemetry.begin(carrier) if service.telemetry is not None and not visit.quiet else None
+        visit.trace_id = span.trace_id if span is not None else _trace_id(carrier.get("traceparent", ""))
+        answer_for(Origin(visit.id, None if span is None else span.context))
+        self._visit = visit
+        self._service = service
+        self._span = span
+
+    def end(self) -> None:
+        """Count it, and tell of it."""
+        _count(self._visit, self._service)
+        _log(self._visit, self._service)
+        if self._span is not None:
+            _end(self._span, self._visit)
 
 
 def load_telemetry(endpoint: str | None) -> Telemetry | None:
@@ -83,5 +85,5 @@ def _end(span: RequestSpan, visit: Visit) -> None:
 
 
 def _trace_id(traceparent: str) -> str:
-    found = TRACEPARENT.match(traceparent)
+    found = TRACEPARENT.match(traceparent) if traceparent else None
     return found[1] if found else ""

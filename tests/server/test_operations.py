@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from contextvars import copy_context
@@ -16,7 +17,7 @@ from augserve.wire import REQUEST_ID_HEADER
 from augserve_pipelines import Pipeline
 from augserve_server.app import create_app
 from augserve_server.errors import InvalidSettings, NoPipelines
-from augserve_server.logs import CHATTY, Json, Text
+from augserve_server.logs import ACCESS, CHATTY, Gathering, Json, Text
 from augserve_server.origins import Origin, answer_for
 from augserve_server.settings import Settings, shipped_configs
 from factories import make_file
@@ -184,3 +185,26 @@ def test_an_app_that_cannot_work_is_not_made(tmp_path: Path) -> None:
         create_app(Settings(pipelines=tmp_path))
     with pytest.raises(InvalidSettings, match="cuda:99"):
         create_app(Settings(device="cuda:99"))
+
+
+def test_lines_about_requests_are_written_together_and_another_line_brings_them_along() -> None:
+    written = Written()
+    handler = Gathering()
+    handler.setStream(written)
+
+    async def log() -> None:
+        for line, name in enumerate((ACCESS, ACCESS, "augserve", ACCESS)):
+            handler.handle(logging.LogRecord(name, logging.INFO, "", 0, str(line), (), None))
+
+    asyncio.run(log())
+    handler.flush()
+    assert written == ["0\n1\n2\n", "3\n"]
+
+
+class Written(list[str]):
+    """A stream that keeps what was written apart."""
+
+    def write(self, text: str) -> None:
+        self.append(text)
+
+    def flush(self) -> None: ...

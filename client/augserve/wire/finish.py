@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from typing import Any, Final, Literal, TypeAlias
 
@@ -44,6 +44,10 @@ class Finish(BaseModel):
 
     def write(self) -> str:
         """The text that travels in a header."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return self.model_dump_json()
 
     @classmethod

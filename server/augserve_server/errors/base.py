@@ -53,14 +53,20 @@ class ServiceError(Exception):
 
     def problem(self, request_id: str | None = None, **members: Any) -> Problem:
         """The problem document; ``members`` are added to the error's own (``index=3``, ``field="image"``)."""
-        return Problem(
-            type=PROBLEM_TYPE_PREFIX + self.slug,
-            title=self.title,
-            status=self.status,
-            detail=self.detail,
-            request_id=request_id,
-            **{**self.members, **members},
-        )
+        return Problem(**self.document(request_id, **members))
+
+    def document(self, request_id: str | None = None, **members: Any) -> dict[str, Any]:
+        """The members of the problem document, without those that are not there."""
+        known = {
+            "type": PROBLEM_TYPE_PREFIX + self.slug,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+            **self.members,
+            **members,
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 class ClientGone(ServiceError):

@@ -15,7 +15,7 @@ from augserve_server.errors import InternalError, ServiceError
 from augserve_server.grpc_service.arrivals import Arrivals
 from augserve_server.grpc_service.calls import Call, Context, Metadata, RpcVisit
 from augserve_server.service import Service
-from augserve_server.visits import counted
+from augserve_server.visits import Counted
 
 Made = TypeVar("Made")
 Answer: TypeAlias = Callable[[Any, RpcVisit], Awaitable[bytes]]
@@ -78,7 +78,7 @@ class Rpcs(grpc.GenericRpcHandler):
 
     async def _handle(self, method: Method, _: object, context: Context) -> None:
         call = Call(context, method.path, self._service.settings, self._arrivals)
-        with counted(self._service, partial(RpcVisit, call)) as visit:
+        with Counted(self._service, partial(RpcVisit, call)) as visit:
             work = self._answer(method, call, visit) if isinstance(method, Unary) else self._let_in(method, call, visit)
             outcome = await settled(self._service, visit, work)
             if isinstance(outcome, ServiceError):

@@ -14,7 +14,7 @@ from augserve_server.grpc_service.messages import messages
 from augserve_server.grpc_service.rpcs import settled
 from augserve_server.grpc_service.tensors import read_streamed, write_in_stream, write_response
 from augserve_server.service import Service
-from augserve_server.visits import counted
+from augserve_server.visits import Counted
 
 AHEAD: Final = 16
 """Most requests of one stream that are in work, or wait for those before them to be answered."""
@@ -66,7 +66,7 @@ class Stream:
 
         The message is taken out of its list when it is read, so that it is not kept beside what it says.
         """
-        with counted(self._service, partial(RpcVisit, self._call)) as visit:
+        with Counted(self._service, partial(RpcVisit, self._call)) as visit:
             made = await settled(self._service, visit, self._made(arrived, visit))
             await turn.wait()
             answer = self._told(made, visit) if isinstance(made, ServiceError) else made

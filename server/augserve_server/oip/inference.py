@@ -95,7 +95,8 @@ class Inference:
         outcomes = done.results
         packing.check(outcomes)
         with self.service.ledger.wanted(done.pixels, visit.timings), visit.timings.at("encode"):
-            visit.ticket.take(Load(bytes=packing.copied_bytes(outcomes, names)))
+            if copied := packing.copied_bytes(outcomes, names):
+                visit.ticket.take(Load(bytes=copied))
             if packing.is_cheap(outcomes, names):
                 return outcomes, packing.pack(outcomes, names)
             with self.service.ledger.metered(packing.order.served.name, encoding=True) as meter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 from augserve.wire import DEFAULT_QUALITY, JPEG, NPY, PNG, SAFETENSORS, SEED_LIMIT, WEBP, oip
@@ -67,6 +68,7 @@ def read_options(parameters: oip.Parameters, max_views: int) -> Options:
     return Options(**values)
 
 
+@cache
 def _fields(max_views: int) -> Mapping[str, tuple[str, Callable[[str, oip.Scalar], object]]]:
     """The field of each parameter, and what reads it."""
     dtype = "dtype", _one_of(("float16", "bfloat16", "float32"))

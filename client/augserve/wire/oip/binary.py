@@ -44,6 +44,7 @@ ALIGNMENT: Final = 8
 
 RESPONSE_LIMITS: Final = HeadLimits(bytes=1 << 30, tensors=64, elements=1 << 24)
 
+_JSON: Final = json.JSONEncoder(separators=(",", ":"))
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
@@ -148,7 +149,7 @@ def read_response(body: Buffer, head_length: int | None, limits: HeadLimits = RE
 
 
 def _message(head: Mapping[str, Any], blobs: Sequence[Buffer], binary: bool) -> Message:
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _JSON.encode(head).encode()
     if not binary:
         return Message([text], None)
     text += b" " * (-len(text) % ALIGNMENT)

@@ -153,7 +153,7 @@ def _reason(exc: Exception) -> str:
 
 def _can_be_sent(text: str) -> bool:
     """Whether it is made of whole characters: JSON can also say halves of surrogate pairs."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _kind(value: object) -> str:

@@ -26,7 +26,7 @@ LEVEL: Final = 1
 """Of compressed answers: pixels hardly get smaller at higher ones."""
 
 
-async def read_body(request: Request, service: Service, visit: Visit) -> bytearray:
+async def read_body(request: Request, service: Service, visit: Visit) -> bytes | bytearray:
     """The body of a request, inflated where it was compressed.
 
     Raises EncodingNotSupported, BodyTooLarge, BodyMalformed and what is wrong with any body.
