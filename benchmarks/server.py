@@ -96,7 +96,9 @@ class Watched:
         self._files, self._seconds = files, seconds
         self._runs: dict[str, list[Run]] = {}
 
-    def contenders(self, sizes: Sequence[int] = (32, 1)) -> dict[Name, Callable[[], float]]:
+    def contenders(
+        self, sizes: Sequence[int] = (32, 1), ways: Sequence[str] = (LIBRARY, SOCKETS)
+    ) -> dict[Name, Callable[[], float]]:
         """Every form of results, number of images and way of asking, as far as there is one."""
         found: dict[Name, Callable[[], float]] = {}
         for wire, options in WIRES.items():
@@ -109,7 +111,8 @@ class Watched:
                 server = self._server.url, self._pipeline
                 library = partial(traffic.by_library, *server, self._files, size, options, own, self._seconds)
                 sockets = partial(traffic.closed, self._server.url, requests, own, self._seconds)
-                for way, drive in ((LIBRARY, library), (SOCKETS, sockets)):
+                for way in ways:
+                    drive = {LIBRARY: library, SOCKETS: sockets}[way]
                     setting = asked(size, wire, way, own * self._clients)
                     found[self._name, setting] = partial(self._run, setting, drive)
         return found

@@ -13,7 +13,7 @@ from benchmarks.measure import Name, in_turns
 from benchmarks.peers import torchvision as reference
 from benchmarks.photographs import jpegs
 from benchmarks.results import Section
-from benchmarks.server import BUSY_ABOUT, FILES, OURS, PIPELINE, WORKERS, Watched, processes
+from benchmarks.server import BUSY_ABOUT, FILES, OURS, PIPELINE, SOCKETS, WORKERS, Watched, processes
 from benchmarks.serving import serving
 from benchmarks.shipped import shipped
 
@@ -25,7 +25,7 @@ FAST = f"{PIPELINE}_fast"
 
 ABOUT = (
     "JPEG files of 500 x 375 pixels in memory, imagenet_train: 64 images a request over HTTP from four client "
-    "processes on the same machine, results in their memory. Exact: libjpeg-turbo on the cores, torchvision's bytes. "
+    "processes on the same machine, by plain sockets. Exact: libjpeg-turbo on the cores, torchvision's bytes. "
     "Fast: the pipeline allows decode.jpeg: fast, and nvImageCodec decodes on the GPU. Ratios are to worker processes "
     "with Pillow and torchvision v2 on the CPU. DALI decodes on the GPU in-process, leaves its results there, and its "
     "pixels are not torchvision's."
@@ -58,7 +58,7 @@ def run(rounds: int, seconds: float) -> list[Section]:
                 _dali, files, cores, seconds
             ).result()
         for each in watched:
-            contenders |= each.contenders((SIZE,))
+            contenders |= each.contenders((SIZE,), (SOCKETS,))
         measured = in_turns(contenders, rounds)
     task = f"{PIPELINE}, {cores} cores"
     return [
