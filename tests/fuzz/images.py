@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 import zlib
@@ -23,6 +24,7 @@ from fuzz.pieces import AWARE
 
 FORMATS: Final = tuple(AWARE)
 SIZE: Final = (24, 32)  # small: most of the time goes into what is wrong, not into pixels
+_WALL: Final = 4096
 
 
 @cache
@@ -108,11 +110,28 @@ def decode_image(data: bytes, chance: random.Random) -> str:
         image = Encoded(data, peek(data, DEFAULT_LIMITS))
         factor = min(most_factor(image.header), chance.choice((1, 1, 1, 2, 4, 8)))
         way = Way(chance.choice(("exact", "fast")), factor)
-        height, width, channels = decode(data, image.header, rule, way).shape
+        height, width, channels = _decoded(image, rule, way, in_room=chance.random() < 0.5)
     except ServiceError as exc:
         return type(exc).__name__
     _check_shape(image, rule, way, (channels, height, width))
     return "decoded"
+
+
+def _decoded(image: Encoded, rule: InputRule, way: Way, in_room: bool) -> tuple[int, int, int]:
+    """The shape of what is decoded, maybe into memory between two walls, which must stand after that."""
+    shape = image.shape(rule)
+    if not in_room or shape is None or way.factor > 1:
+        height, width, channels = decode(image.data, image.header, rule, way).shape
+        return height, width, channels
+    size = math.prod(shape)
+    memory = np.full(size + 2 * _WALL, 0xA5, np.uint8)
+    room = memory[_WALL : _WALL + size].reshape(shape[1], shape[2], shape[0])
+    try:
+        height, width, channels = decode(image.data, image.header, rule, way, room).shape
+    finally:
+        assert (memory[:_WALL] == 0xA5).all(), "something was written before the room"
+        assert (memory[_WALL + size :] == 0xA5).all(), "something was written behind the room"
+    return height, width, channels
 
 
 def _check_shape(image: Encoded, rule: InputRule, way: Way, shape: tuple[int, ...]) -> None:
