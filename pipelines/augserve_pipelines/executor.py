@@ -173,7 +173,12 @@ def use_cores(count: int) -> None:
 
 def cores() -> int:
     """Cores that this process counts on."""
-    return _cores or len(os.sched_getaffinity(0))
+    return _cores or _may_run_on()
+
+
+@cache
+def _may_run_on() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def end_threads() -> None:

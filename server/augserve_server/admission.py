@@ -139,6 +139,7 @@ class Admission:
         refused: Callable[[str, Priority], None] = lambda cause, priority: None,
     ) -> None:
         self.limit = limit
+        self._calm = Load(*(int(OPEN_PART * BULK_PART * most) for most in limit))
         self.load = NOTHING
         self._clock = clock
         self._refused = refused
@@ -168,15 +169,33 @@ class Admission:
 
     def check(self, load: Load, ticket: Ticket) -> None:
         """Raise TooMuchWork or QueueFull where ``load`` is not admitted for a request that holds some already."""
+        self._see(ticket.client)
+        if self._is_calm(load):
+            return
         whole = ticket.held + load
         if any(count > most for count, most in zip(whole[:HARD], self.limit, strict=False)):
             raise TooMuchWork(*(_hard(one) for one in (whole, self.limit)))
-        self._see(ticket.client)
         bound = self._bound
         measure, excess = self._excess(load, ticket, bound)
         if excess > 0:
             used = self.load.shares(bound)[measure]
             raise self._refusal(measure, excess / max(used, excess), load, ticket, bound)
+
+    def _is_calm(self, load: Load) -> bool:
+        """Whether ``load`` finds so much room that anybody may have it: most requests do, and are not looked at closer.
+
+        Below this part of a measure, no share and no class is kept for others.
+        """
+        now, most = self.load, self._calm
+        return (
+            now.results + load.results <= most.results
+            and now.pixels + load.pixels <= most.pixels
+            and now.bytes + load.bytes <= most.bytes
+            and (
+                not (load.microseconds and most.microseconds)
+                or now.microseconds + load.microseconds <= most.microseconds * min(self._throughput.rate, 1.0)
+            )
+        )
 
     def take(self, load: Load, ticket: Ticket) -> None:
         """Admit ``load``. Raises as ``check`` does."""

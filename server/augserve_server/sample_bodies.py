@@ -138,7 +138,7 @@ def _record(result: Augmented) -> str | None:
 
 def raw(leaf: Tensor) -> tuple[str, tuple[int, ...], Buffer]:
     """Element type, shape and bytes of a tensor, in its own memory."""
-    tensor = leaf.as_subclass(Tensor).contiguous()
+    tensor = (leaf if type(leaf) is Tensor else leaf.as_subclass(Tensor)).contiguous()
     bits = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor  # numpy has no bfloat16
     return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), _memory(bits.numpy())
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import current_thread, main_thread
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from augserve_server.auth import Auth
 from augserve_server.connection_limits import raise_file_limit
 from augserve_server.connections import GRACE_S, Connections
+from augserve_server.corked import Corked
 from augserve_server.grpc_service.server import GrpcServer
 from augserve_server.listening import listen, url_of
 from augserve_server.logs import flush_logs
@@ -175,7 +176,7 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
         _body_due = 0.0  # when less than a piece of a body is worth waking its reader
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-            super().connection_made(transport)
+            super().connection_made(cast(asyncio.Transport, Corked(transport, self.loop)))
             connections.add(self)
             self._await_head()
             if connections.leaving:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ MAX_HEADER_BYTES: Final = 1 << 20
 
 _LENGTH_BYTES: Final = 8
 _METADATA: Final = "__metadata__"
+_Kind: TypeAlias = tuple[str, str, tuple[int, ...], int]
+"""A tensor's name, its element type as torch spells it, its shape and its bytes."""
 _NAMES: Final = {kind.safetensors: name for name, kind in ELEMENT_TYPES.items()}
 
 
@@ -68,19 +71,32 @@ def write_safetensors(
     ``tensors`` maps a name to (dtype, shape, data): dtype as torch spells it (``"float32"``, ``"bfloat16"``), data
     little-endian in C order. Raises ``ValueError`` where data and shape disagree.
     """
-    header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
     buffers: list[Buffer] = []
-    offset = 0
+    kinds = []
     for name, (dtype, shape, data) in tensors.items():
         view = flat(data)
         check_size(dtype, shape, view)
-        end = offset + view.nbytes
-        header[name] = {"dtype": element_type(dtype).safetensors, "shape": list(shape), "data_offsets": [offset, end]}
+        kinds.append((name, dtype, tuple(shape), view.nbytes))
         buffers.append(view)
-        offset = end
+    return [_head(tuple(kinds)) if not metadata else _written(kinds, metadata), *buffers]
+
+
+@lru_cache(256)
+def _head(kinds: tuple[_Kind, ...]) -> bytes:
+    """What comes before the tensors: the same for all results of a pipeline."""
+    return _written(kinds, {})
+
+
+def _written(kinds: Sequence[_Kind], metadata: Mapping[str, str]) -> bytes:
+    header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
+    offset = 0
+    for name, dtype, shape, size in kinds:
+        place = [offset, offset + size]
+        header[name] = {"dtype": element_type(dtype).safetensors, "shape": list(shape), "data_offsets": place}
+        offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of eight bytes
-    return [len(text).to_bytes(_LENGTH_BYTES, "little") + text, *buffers]
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def read_safetensors(body: Buffer) -> dict[str, npt.NDArray[Any]]:
