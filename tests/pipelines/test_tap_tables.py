@@ -68,6 +68,13 @@ def test_where_there_is_no_room_a_launch_still_reads_what_it_found() -> None:
         check(taps, columns, BILINEAR, extents, 24)
 
 
+def test_tables_are_added_in_and_outside_of_inference_mode() -> None:
+    tables = make_tables()
+    for inside in (True, False, True):
+        with torch.inference_mode(inside):
+            check(*find(tables, BILINEAR, [30 + inside, 60], 24), BILINEAR, [30 + inside, 60], 24)
+
+
 def test_threads_find_the_same_tables() -> None:
     tables = make_tables(capacity=20_000)
     extents = [[int(extent) for extent in np.random.default_rng(seed).integers(1, 300, 40)] for seed in range(64)]

@@ -117,7 +117,8 @@ class _Memory:
 
     def put(self, numbers: NDArray[np.int32]) -> None:
         """Add tables, and wait until every stream sees them."""
-        self.taps[self.used : self.used + len(numbers)].copy_(torch.from_numpy(numbers))
+        with torch.inference_mode():  # where memory that was made in it may be written, and other memory too
+            self.taps[self.used : self.used + len(numbers)].copy_(torch.from_numpy(numbers))
         self.used += len(numbers)
 
 
