@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+
+from augserve_pipelines.kernels.layout import last_three
 
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -43,7 +44,7 @@ class Frames:
         leads = None
         if any(len(shape) > 3 for shape in shapes):
             leads = np.fromiter((tuple(shape[:-3]) for shape in shapes), object, len(images))
-        channels, heights, widths = _last_three(shapes).T.copy()
+        channels, heights, widths = last_three(shapes).T.copy()
         return cls(heights, widths, channels, dtypes, leads, interleaved=_interleaved(images, widths))
 
     @classmethod
@@ -146,13 +147,8 @@ def is_interleaved(image: torch.Tensor) -> bool:
     return not image.is_contiguous() and 0 < image.stride(-3) < image.stride(-1)
 
 
-def _last_three(sizes: Sequence[Sequence[int]]) -> IntArray:
-    last = (size if len(size) == 3 else size[-3:] for size in sizes)
-    return np.fromiter(chain.from_iterable(last), np.int64, 3 * len(sizes)).reshape(-1, 3)
-
-
 def _interleaved(images: Sequence[torch.Tensor], widths: IntArray) -> NDArray[np.bool_] | None:
-    steps = _last_three([image.stride() for image in images])
+    steps = last_three([image.stride() for image in images])
     found = (steps[:, 0] > 0) & (steps[:, 0] < steps[:, 2])
     for row in np.flatnonzero(found & (widths == 1)).tolist():  # whose step across may be anything
         found[row] = is_interleaved(images[row])

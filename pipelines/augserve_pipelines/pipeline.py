@@ -41,8 +41,6 @@ from augserve_pipelines.tv_tensors.interop import kind_of
 # Seeds that `signature` draws under, for each size that it tries.
 _PROBE_SEEDS = 64
 
-LARGEST_SEED = (1 << 64) - 1
-
 
 @dataclass(frozen=True, slots=True)
 class OutputSignature:
@@ -489,5 +487,5 @@ def _check_seeds(samples: Sequence[Any], seeds: Sequence[int]) -> None:
     if len(samples) != len(seeds):
         raise InvalidInput(f"{len(samples)} samples and {len(seeds)} seeds: one seed for each sample is needed")
     for index, seed in enumerate(seeds):
-        if not 0 <= seed <= LARGEST_SEED:
+        if not 0 <= seed < 1 << 64:
             raise InvalidInput(f"seed {index} is {seed}; 0 to 2**64 - 1 is allowed")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,3 +45,9 @@ def _over_pixels(image: Tensor) -> bool:
 
 def _pixel_by_pixel(image: Tensor) -> bool:
     return not image.is_contiguous() and image.movedim(-3, -1).is_contiguous()
+
+
+def last_three(sizes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """What N shapes, or steps, of images end in: of channels, rows and columns, ``[N, 3]``."""
+    last = (size if len(size) == 3 else size[-3:] for size in sizes)
+    return np.fromiter(chain.from_iterable(last), np.int64, 3 * len(sizes)).reshape(-1, 3)

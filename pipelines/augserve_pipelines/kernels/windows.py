@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.kernels.launching import launches
+from augserve_pipelines.kernels.layout import last_three
 from augserve_pipelines.kernels.resample import Parity, down_first
 from augserve_pipelines.kernels.tap_tables import TapTables
 
@@ -89,7 +89,7 @@ def described(
     """
     count = len(images)
     numbers, source, target = np.arange(count), windows.source.T, windows.target.T
-    steps = _strides(images).T  # of channels, down and across
+    steps = last_three([image.stride() for image in images]).T  # of channels, down and across
     way = windows.interpolation, windows.antialias, windows.parity
     taps, columns = tables.find(way, source[2:].reshape(-1), windows.size.T.reshape(-1))
     columns = columns.reshape(4, 2, count)
@@ -121,8 +121,3 @@ def one_channel_each(rows: IntArray, channels: int, has_tables: bool) -> IntArra
 
 def _addresses(images: Sequence[Tensor]) -> IntArray:
     return np.fromiter((image.data_ptr() for image in images), np.int64, len(images))
-
-
-def _strides(images: Sequence[Tensor]) -> IntArray:
-    steps = chain.from_iterable(image.stride() for image in images)
-    return np.fromiter(steps, np.int64, 3 * len(images)).reshape(-1, 3)
