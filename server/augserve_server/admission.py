@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from time import monotonic
 from typing import Final, NamedTuple, Self
@@ -60,6 +60,11 @@ class Load(NamedTuple):
             self.bytes - other.bytes,
             self.microseconds - other.microseconds,
         )
+
+    @classmethod
+    def total(cls, loads: Iterable[Load]) -> Load:
+        """All of it together."""
+        return cls(*map(sum, zip(cls(), *loads, strict=True)))
 
     def shares(self, limit: Load) -> Sequence[float]:
         """The part that each count has of its limit: above 1 it does not fit. Work may have none."""

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import reduce
-from operator import add
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from augserve_server.admission import Priority
-from augserve_server.costs import Costs, Occupancy
+from augserve_server.costs import Costs, Occupancy, Size
 from augserve_server.decoding import Decoded, Later, pixels_of, stopwatch_of
 from augserve_server.errors import ServiceError
 from augserve_server.fair_queue import Claim, FairQueue, Shares
@@ -88,11 +86,8 @@ class _Sample(NamedTuple):
     submitted: float  # seconds of perf_counter
     claim: Claim
     origin: Origin
-
-    @property
-    def pixels(self) -> int:
-        """What it costs: the pixels of its source image, or of all its frames."""
-        return pixels_of(self.item)
+    pixels: int
+    """What it costs: the pixels of its source image, or of all its frames."""
 
 
 class Runs(Protocol):
@@ -136,9 +131,11 @@ class Batcher:
     def submit(self, work: Work, item: Decoded, seed: int, claim: Claim | None = None) -> Outcome:
         """Queue a sample; its outcome is set when its batch is done."""
         outcome: Outcome = asyncio.get_running_loop().create_future()
-        sample = _Sample(item, seed, outcome, perf_counter(), claim or Claim(), origin())
+        sample = _Sample(item, seed, outcome, perf_counter(), claim or Claim(), origin(), pixels_of(item))
         key = work, sample.claim.priority
-        queue = self._queues.setdefault(key, FairQueue(self._shares))
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = FairQueue(self._shares)
         self._places[outcome] = key, queue.add(sample)
         self._changed.set()
         return outcome
@@ -260,10 +257,11 @@ class Batcher:
             self._began.discard(began)
             self._changed.set()
             self._costs.spent(work.name, self._occupancy.end(occupied, perf_counter()))
-        self._costs.done(work.name, reduce(add, (sample.claim.size for sample in samples)))
+        self._costs.done(work.name, Size.total(sample.claim.size for sample in samples))
         run_s = perf_counter() - began
         self._watch(work, samples, close, began, run_s)
         self._metrics.ran(work.name, len(samples), run_s)
+        size = len(samples)
         for sample, result in zip(samples, results, strict=True):
             queued_s = began - sample.submitted
             self._metrics.queued(sample.claim.priority, queued_s)
@@ -272,9 +270,7 @@ class Batcher:
             elif isinstance(result, ServiceError):
                 sample.outcome.set_result(result)
             else:
-                sample.outcome.set_result(
-                    Ran(result, len(samples), close, queued_s, run_s, began, stopwatch_of(sample.item))
-                )
+                sample.outcome.set_result(Ran(result, size, close, queued_s, run_s, began, stopwatch_of(sample.item)))
 
     def _watch(self, work: Work, samples: Sequence[_Sample], close: Close, began: float, run_s: float) -> None:
         pixels = sum(sample.pixels for sample in samples)

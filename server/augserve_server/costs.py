@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import mul
 from typing import Final, NamedTuple
 
@@ -42,6 +42,11 @@ class Size(NamedTuple):
             self.pixels_in + other.pixels_in,
             self.pixels_out + other.pixels_out,
         )
+
+    @classmethod
+    def total(cls, sizes: Iterable[Size]) -> Size:
+        """Of all together."""
+        return cls(*map(sum, zip(cls(0), *sizes, strict=True)))
 
     def regressors(self, batches: float = 0.0) -> Vector:
         """In the units of :data:`PRIOR`."""

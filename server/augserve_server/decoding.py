@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeAlias, TypeVar
+from functools import cache
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ Made = TypeVar("Made")
 Wanted: TypeAlias = Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Encoded:
     """An image as it came, and what its header says."""
 
@@ -103,7 +104,7 @@ class Ready:
         return torch.from_numpy(self.image.pixels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Later:
     """An image that the device's threads decode when its batch runs: a ``Deferred`` of the engine."""
 
@@ -204,7 +205,7 @@ class Decoder:
     def later(self, image: Encoded, rule: InputRule, decode: DecodeRule, wanted: Wanted) -> Later | None:
         """The image for the device's threads to decode; None where its size is known only then."""
         shape = image.shape(rule)
-        return None if shape is None else Later(image, rule, shape, self._metrics, wanted, Way(decode.jpeg))
+        return None if shape is None else Later(image, rule, shape, self._metrics, wanted, _way(decode.jpeg))
 
     async def replay(
         self, replays: Sequence[EncodedReplay], rule: InputRule, meter: Meter | None = None
@@ -234,6 +235,9 @@ class Decoder:
     def close(self) -> None:
         """End the threads."""
         self._pool.close()
+
+
+_way: Final = cache(Way)
 
 
 class _Job(Generic[Item, Made]):

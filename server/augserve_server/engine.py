@@ -119,7 +119,7 @@ class Engine:
         with timings.at("decode"):
             looked = await self._decoder.each(ReplayInspector(self._limits.inspector, uploads).look, uploads)
         good = [(one, upload) for one, upload in zip(looked, uploads, strict=True) if isinstance(one, EncodedReplay)]
-        load = sum((self._ledger.price_of_replay(*one) for one in good), Load())
+        load = Load.total(self._ledger.price_of_replay(*one) for one in good)
         self._check_output(load.bytes)
         ticket.take(load)
         with timings.at("run"):
@@ -165,7 +165,7 @@ class Engine:
             for i, item in enumerate(items)
             if not isinstance(item, ServiceError)
         }
-        load = sum((price.load for price in prices.values()), Load())
+        load = Load.total(price.load for price in prices.values())
         self._check_output(load.bytes)
         ticket.take(load)
         return prices
@@ -174,12 +174,11 @@ class Engine:
         """A result, or what is wrong with its size."""
         if isinstance(result, ServiceError):
             return result
-        sides = [side for picture in pictures(result) for side in picture.shape[-2:]]
-        if max(sides, default=0) <= self._limits.output_side:
+        shapes = [result.shape] if isinstance(result, Tensor) else [picture.shape for picture in pictures(result)]
+        side = max((max(shape[-2:]) for shape in shapes), default=0)
+        if side <= self._limits.output_side:
             return result
-        return ImageUnsuitable(
-            f"the result has a side of {max(sides)} pixels; at most {self._limits.output_side} are sent"
-        )
+        return ImageUnsuitable(f"the result has a side of {side} pixels; at most {self._limits.output_side} are sent")
 
     def _check_output(self, size: int) -> None:
         if size > self._limits.output_bytes:
@@ -192,9 +191,9 @@ class Engine:
         try:
             for group in self._groups(order, items):
                 with timings.at("decode"):
-                    outcomes |= await self._decode(order, group, prices, ticket)
+                    outcomes |= await self._decode(order, group, prices)
             with timings.at("run"):
-                return [await outcome for i in range(len(items)) for outcome in outcomes[i]]
+                return await self._collect([outcomes[i] for i in range(len(items))], prices, ticket)
         except asyncio.CancelledError:
             for i, price in prices.items():
                 self._ledger.abandoned(outcomes.get(i, ()), price.load.pixels)
@@ -202,20 +201,41 @@ class Engine:
         finally:
             self._batcher.withdraw(chain.from_iterable(outcomes.values()))
 
+    async def _collect(
+        self, outcomes: Sequence[Sequence[Outcome]], prices: Prices, ticket: Ticket
+    ) -> list[Ran | ServiceError]:
+        """What came of each, as soon as all are there; what images took up is given back before more is waited for."""
+        done: list[Ran | ServiceError] = []
+        freed: list[Load] = []
+        for i, of_image in enumerate(outcomes):
+            for outcome in of_image:
+                if freed and not outcome.done():
+                    ticket.give(Load.total(freed))
+                    freed.clear()
+                done.append(await outcome)
+            if i in prices:
+                freed.append(prices[i].freed)
+        ticket.give(Load.total(freed))
+        return done
+
     async def _decode(
-        self, order: Order, group: Sequence[tuple[int, Item]], prices: Prices, ticket: Ticket
+        self, order: Order, group: Sequence[tuple[int, Item]], prices: Prices
     ) -> dict[int, list[Outcome]]:
         """Queue a group, decoded or to be: from then on, only the queue and the device hold it."""
         outcomes: dict[int, list[Outcome]] = {i: [] for i, _ in group}
         ready = {i: self._ready(order, item, outcomes[i]) for i, item in group}
         first = [item for i, item in group if ready[i] is None and not isinstance(item, Ready)]
-        with self._ledger.metered(order.served.name) as meter:
-            decoded = iter(await self._decoder.decode(first, order.served.pipeline.input, meter))
+        decoded = iter(await self._decode_now(order, first) if first else ())
         for i, _ in group:
             found = ready[i]
             outcomes[i] += self._submit(order, i, next(decoded) if found is None else found, prices[i])
-            _give_when_done(outcomes[i][-1], ticket, prices[i].freed)
         return outcomes
+
+    async def _decode_now(
+        self, order: Order, items: Sequence[Encoded | EncodedSample]
+    ) -> Sequence[Decoded | ServiceError]:
+        with self._ledger.metered(order.served.name) as meter:
+            return await self._decoder.decode(items, order.served.pipeline.input, meter)
 
     def _ready(self, order: Order, item: Item, outcomes: Sequence[Outcome]) -> Tensor | Later | None:
         """An image as it is, or to be decoded when its batch runs, where its header says all that is drawn from."""
@@ -290,7 +310,3 @@ def _known(error: ServiceError) -> Outcome:
     outcome: Outcome = asyncio.get_running_loop().create_future()
     outcome.set_result(error)
     return outcome
-
-
-def _give_when_done(outcome: Outcome, ticket: Ticket, load: Load) -> None:
-    outcome.add_done_callback(lambda _: ticket.give(load))

@@ -60,15 +60,12 @@ class Shares:
 
     def charge(self, client: str, seconds: float) -> None:
         """So much is taken for a client, who was next."""
-        start = self.account(client)
-        self._served = start
-        self._accounts[client] = start + seconds
-        self._accounts.move_to_end(client)
-        while len(self._accounts) > MOST_REMEMBERED or self._is_even(next(iter(self._accounts), None)):
-            self._accounts.popitem(last=False)
-
-    def _is_even(self, client: str | None) -> bool:
-        return client is not None and self._accounts[client] <= self._served
+        accounts = self._accounts
+        self._served = start = max(accounts.get(client, 0.0), self._served)
+        accounts[client] = start + seconds
+        accounts.move_to_end(client)
+        while accounts and (len(accounts) > MOST_REMEMBERED or accounts[next(iter(accounts))] <= start):
+            accounts.popitem(last=False)
 
 
 class FairQueue(Generic[Item]):

@@ -49,7 +49,10 @@ def peek(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
 
 def format_of(data: bytes) -> str | None:
     """The name of the format that the first bytes are of, or None."""
-    return next((name for name, format in FORMATS.items() if format.matches(data)), None)
+    for name, format in FORMATS.items():
+        if format.matches(data):
+            return name
+    return None
 
 
 def _read(name: str, data: bytes) -> tuple[Header, bool]:

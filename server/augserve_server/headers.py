@@ -10,7 +10,7 @@ from augserve_server.errors import ImageTooLarge
 MAX_FRAMES_COUNTED: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as what is made for every image here: that takes three times as long
 class Header:
     """What is known of an image before it is decoded; width and height in pixels, as stored.
 
@@ -31,7 +31,7 @@ class Header:
         return self.width * self.height
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JpegHeader(Header):
     """Also the number of components (1 gray, 3 colour, 4 CMYK) and where the first scan begins."""
 

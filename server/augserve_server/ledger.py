@@ -41,13 +41,13 @@ class Ledger:
 
     def price(self, order: Order, item: Encoded | Ready | EncodedSample, upload: Upload, ticket: Ticket) -> Price:
         """Of an image whose header is known."""
-        name, size = order.served.name, order.size(item, nbytes(upload))
+        name, views, pixels, size = order.served.name, order.views, item.pixels, order.size(item, nbytes(upload))
         seconds = self._costs.seconds(name, size)
         claim = Claim(ticket.client, ticket.priority, ticket.deadline, seconds, size)
-        microseconds = max(1, round(seconds * MICRO)) * order.views
+        microseconds = max(1, round(seconds * MICRO)) * views
         before_encoding = int(microseconds * (1 - self._costs.encoding_share(name)))
-        load = Load(order.views, item.pixels, order.output_bytes(item), microseconds)
-        return Price(claim, load, Load(order.views, item.pixels, 0, before_encoding))
+        load = Load(views, pixels, order.output_bytes(item), microseconds)
+        return Price(claim, load, Load(views, pixels, 0, before_encoding))
 
     def price_of_replay(self, replay: EncodedReplay, upload: Upload) -> Load:
         """What a sample that is replayed takes up."""
@@ -57,7 +57,7 @@ class Ledger:
     def replayed(self, replays: Iterable[tuple[EncodedReplay, Upload]], meter: Meter) -> None:
         """Samples were replayed."""
         self._costs.spent(REPLAYS, meter.seconds)
-        self._costs.done(REPLAYS, sum((_size(*one) for one in replays), Size(0)))
+        self._costs.done(REPLAYS, Size.total(_size(*one) for one in replays))
 
     def metered(self, name: str, encoding: bool = False) -> AbstractContextManager[Meter]:
         """What is spent on a pipeline in other threads than the device's."""
@@ -100,12 +100,9 @@ class _Wanted(AbstractContextManager[None]):
 
 def nbytes(upload: Upload) -> int:
     """Of what came; none of what could not be kept."""
-    match upload:
-        case bytes() | RawImage():
-            return len(upload)
-        case SampleUpload():
-            return upload.nbytes
-    return 0
+    if isinstance(upload, (bytes, RawImage)):
+        return len(upload)
+    return upload.nbytes if isinstance(upload, SampleUpload) else 0
 
 
 def _size(replay: EncodedReplay, upload: Upload) -> Size:

@@ -9,11 +9,12 @@ from functools import cache
 from time import perf_counter
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from augserve_server.errors import ImageError, InternalError, QueueFull, ServiceError, Unavailable
+from augserve_server.histograms import Histogram
 from augserve_server.statistics import Statistics
 from augserve_server.stopwatch import Stopwatch
 from augserve_server.workers.totals import Across, Family
@@ -202,7 +203,7 @@ class Metrics:
 
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         self._define(name, "histogram", labels, about)
-        return Histogram(f"augserve_{name}", about, labels, buckets=buckets, registry=self.registry)
+        return Histogram(f"augserve_{name}", about, labels, buckets, self.registry)
 
     def _define(self, name: str, kind: str, labels: Sequence[str], about: str) -> None:
         self.definitions.append(Definition(f"augserve_{name}", kind, labels, about))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ IMAGE_TYPES = (wire.JPEG, wire.PNG, wire.WEBP)
 TENSOR_TYPES = (wire.NPY, wire.SAFETENSORS)
 TYPES = (*IMAGE_TYPES, *TENSOR_TYPES)
 MAX_RANGES = 64
+MAX_KEPT: Final = 256
+"""Longest header whose outcome is remembered: the same few come again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ def negotiate(accept: str, available: Sequence[str]) -> str:
     ``multipart/mixed`` by itself accepts any: it is the envelope of several results, not a form of one.
     Raises NotAcceptable, which names what is available.
     """
+    return _best(accept, tuple(available)) if len(accept) <= MAX_KEPT else _negotiated(accept, available)
+
+
+def _negotiated(accept: str, available: Sequence[str]) -> str:
     ranges = parse_accept(accept or "*/*")
     if ranges and all(r.type == "multipart" for r in ranges):
         return available[0]
@@ -65,6 +73,9 @@ def negotiate(accept: str, available: Sequence[str]) -> str:
     if quality <= 0:
         raise NotAcceptable(accept, available)
     return best
+
+
+_best: Final = lru_cache(256)(_negotiated)
 
 
 def parse_accept(accept: str) -> list[MediaRange]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +34,8 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
         _chunks = 0
         _took_body = False  # the last read had bytes of a body
         _other_bytes = 0  # read within the body since then
+        is_lost = False
+        on_lost: Callable[[], None] | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
@@ -86,11 +90,17 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
         def connection_lost(self, exc: Exception | None) -> None:
             limits.closed(self, self._peer)
             super().connection_lost(exc)
+            self.is_lost = True
+            if self.on_lost is not None:
+                self.on_lost()
 
         @property
         def held_back(self) -> bool:
             writing_waits: bool = self.flow.write_paused
             return writing_waits
+
+        def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
+            return _Listening(self, lost)
 
         def abort(self) -> None:
             self.transport.abort()
@@ -100,6 +110,24 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
             return self.client[0] if self.client else ""
 
     return Guarded
+
+
+class _Listening(AbstractContextManager[None]):
+    """Somebody is told when a connection is lost. One at a time: a request is answered after the one before."""
+
+    __slots__ = ("_line", "_lost")
+
+    def __init__(self, line: Any, lost: Callable[[], None]) -> None:
+        self._line = line
+        self._lost = lost
+
+    def __enter__(self) -> None:
+        self._line.on_lost = self._lost
+        if self._line.is_lost:
+            self._lost()
+
+    def __exit__(self, *_: object) -> None:
+        self._line.on_lost = None
 
 
 _BAD_REQUEST: Final = (

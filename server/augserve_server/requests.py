@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +25,7 @@ from augserve_server.errors import (
 from augserve_server.forms import FORM, Form
 from augserve_server.settings import Settings
 from augserve_server.uploads import Grammar, SampleLimits, Samples, Upload
+from augserve_server.visits import LINE_KEY, Line
 
 # What is taken as one raw image besides image/*: curl --data-binary says the last. The image's own bytes decide.
 RAW_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded")
@@ -98,22 +100,32 @@ async def _read(request: Request, body: _Sink, limits: BodyLimits, ticket: Ticke
         raise BodyTimeout(limits.idle_s, limits.total_s) from exc
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """The result of ``work``, which is cancelled when the client goes away first; for after the body was read.
 
     Raises ClientGone.
     """
     gone = _Gone()
+    line: Line | None = request.scope.get(LINE_KEY)
+    with _listening(request.receive, gone.interrupt) if line is None else line.listening(gone.interrupt):
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if gone.caught():
+                raise ClientGone from None
+            raise
+        finally:
+            gone.over = True
+
+
+@contextmanager
+def _listening(receive: Receive, lost: Callable[[], None]) -> Iterator[None]:
+    """Have ``lost`` called when the client goes away, by ASGI's means alone."""
     watcher = asyncio.create_task(_disconnect(receive))
-    watcher.add_done_callback(gone.interrupt)
+    watcher.add_done_callback(lambda watcher: None if watcher.cancelled() else lost())
     try:
-        return await work
-    except asyncio.CancelledError:
-        if gone.caught():
-            raise ClientGone from None
-        raise
+        yield
     finally:
-        gone.over = True
         watcher.cancel()
         del watcher  # an error on its way out holds this frame: with the task in it, that would be a cycle
 
@@ -129,9 +141,9 @@ class _Gone:
         self._cancelling = task.cancelling()
         self._interrupted = False
 
-    def interrupt(self, watcher: asyncio.Task[None]) -> None:
+    def interrupt(self) -> None:
         """Nobody waits any more."""
-        if not self.over and not watcher.cancelled():
+        if not self.over:
             self._interrupted = True
             self._task.cancel()
 

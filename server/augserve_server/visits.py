@@ -6,6 +6,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from time import perf_counter
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -34,6 +35,9 @@ class Line(Protocol):
     @property
     def held_back(self) -> bool:
         """Whether its client takes less than it is sent, so that to send more is to wait."""
+
+    def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within this ``lost`` is called when the connection is lost, or at once where it has been."""
 
     def abort(self) -> None:
         """End it at once."""

@@ -223,7 +223,7 @@ def test_work_is_cancelled_when_its_client_goes() -> None:
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        task = asyncio.create_task(unless_gone(receive, work()))
+        task = asyncio.create_task(unless_gone(Request({"type": "http"}, receive), work()))
         await begun.wait()
         gone.set()
         with pytest.raises(ClientGone):
@@ -244,6 +244,6 @@ def test_work_that_is_done_is_returned_and_its_errors_raised() -> None:
     async def bad() -> int:
         raise EmptyBody
 
-    assert asyncio.run(unless_gone(never, good())) == 7
+    assert asyncio.run(unless_gone(Request({"type": "http"}, never), good())) == 7
     with pytest.raises(EmptyBody):
-        asyncio.run(unless_gone(never, bad()))
+        asyncio.run(unless_gone(Request({"type": "http"}, never), bad()))

@@ -20,7 +20,7 @@ from augserve_server.replies import Reply
 from augserve_server.requests import unless_gone
 from augserve_server.results import Form
 from augserve_server.routes.direct import Direct
-from augserve_server.routes.shared import TimeoutMs, check_given_once, count, read, within
+from augserve_server.routes.shared import TimeoutMs, accept_of, count, read, within
 from augserve_server.service import Service
 from augserve_server.uploads import Grammar
 from augserve_server.visits import Visit, visit_of
@@ -79,12 +79,10 @@ async def augment(
 
 def take_order(request: Request, served: Served, query: AugmentQuery, service: Service) -> Order:
     """What the request wants, checked before a byte of its body is read."""
-    check_given_once(request)
     if query.views > service.settings.max_views:
         raise ParameterInvalid("views", query.views, f"an integer from 1 to {service.settings.max_views}")
     served = variant_of(served, query.dtype, query.wire)
-    accept = ", ".join(request.headers.getlist("accept"))
-    media_type = negotiate(accept, served.media_types)
+    media_type = negotiate(accept_of(request), served.media_types)
     seed = secrets.randbits(32) if query.seed is None else query.seed
     return Order(served, seed, query.views, Form(media_type, query.quality), query.params)
 
@@ -92,4 +90,4 @@ def take_order(request: Request, served: Served, query: AugmentQuery, service: S
 async def _work(request: Request, service: Service, visit: Visit, order: Order) -> Results:
     uploads = await read(request, service, visit, Grammar())
     work = service.engine.augment(order, uploads, visit.ticket, visit.timings)
-    return await unless_gone(request.receive, work)
+    return await unless_gone(request, work)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, get_type_hints
+from urllib.parse import parse_qsl
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -12,7 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from augserve.wire import TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
+from augserve_server.errors import ParameterInvalid
+from augserve_server.visits import visit_of
 
+_TIMEOUT_KEY: Final = TIMEOUT_MS_HEADER.lower()
 _TIMEOUT: Final = TypeAdapter[int](Annotated[int, Field(ge=1, le=TIMEOUT_MS_LIMIT)])
 
 
@@ -24,7 +29,7 @@ class Direct(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request. Raises RequestValidationError, as FastAPI's own does."""
+        """What answers a request. Raises RequestValidationError, as FastAPI's own does, and ParameterInvalid."""
         endpoint, model = self.endpoint, get_type_hints(self.endpoint)["query"]
 
         async def handle(request: Request) -> Response:
@@ -36,15 +41,21 @@ class Direct(APIRoute):
 
 
 def _query(request: Request, model: type[BaseModel]) -> BaseModel:
+    """Raises ParameterInvalid for a parameter that is given more than once, RequestValidationError for other faults."""
+    pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        several = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ParameterInvalid(several, ", ".join(value for name, value in pairs if name == several), "given once")
     try:
-        return model.model_validate(dict(request.query_params))
+        return model.model_validate(given)
     except ValidationError as exc:
         raise RequestValidationError(exc.errors(include_url=False)) from exc
 
 
 def read_timeout_ms(request: Request) -> int | None:
     """The deadline that a request's header gives it. Raises RequestValidationError where it is none."""
-    given = request.headers.get(TIMEOUT_MS_HEADER)
+    given = visit_of(request).carrier.get(_TIMEOUT_KEY)
     if given is None:
         return None
     try:

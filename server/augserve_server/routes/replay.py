@@ -17,7 +17,7 @@ from augserve_server.orders import ReplayOrder
 from augserve_server.replies import Reply
 from augserve_server.requests import unless_gone
 from augserve_server.routes.direct import Direct
-from augserve_server.routes.shared import TimeoutMs, check_given_once, count, read, within
+from augserve_server.routes.shared import TimeoutMs, accept_of, count, read, within
 from augserve_server.service import Service
 from augserve_server.uploads import Grammar
 from augserve_server.visits import Visit, visit_of
@@ -43,8 +43,7 @@ async def replay(request: Request, query: Annotated[ReplayQuery, Query()], timeo
     """Do again what records say, to the same samples or to others of the same size."""
     service: Service = request.app.state.service
     visit = visit_of(request)
-    check_given_once(request)
-    order = ReplayOrder(query.rule, ", ".join(request.headers.getlist("accept")), query.quality)
+    order = ReplayOrder(query.rule, accept_of(request), query.quality)
     negotiate(order.accept, TYPES)  # what could never be sent is refused before a byte of the body is read
     done = await within(timeout_ms, service, visit, _work(request, service, visit, order))
     count(service, visit, done.results, 1)
@@ -54,4 +53,4 @@ async def replay(request: Request, query: Annotated[ReplayQuery, Query()], timeo
 async def _work(request: Request, service: Service, visit: Visit, order: ReplayOrder) -> Replayed:
     uploads = await read(request, service, visit, Grammar(replay=True))
     work = service.engine.replay(order, uploads, visit.ticket, visit.timings)
-    return await unless_gone(request.receive, work)
+    return await unless_gone(request, work)

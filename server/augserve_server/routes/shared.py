@@ -10,7 +10,7 @@ from fastapi import Header, Request
 
 from augserve.wire import MAX_VIEWS, SEED_LIMIT, TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
 from augserve_server.engine import Together
-from augserve_server.errors import DeadlineExceeded, ParameterInvalid, ServiceError, Unavailable
+from augserve_server.errors import DeadlineExceeded, ServiceError, Unavailable
 from augserve_server.requests import BodyLimits, read_uploads
 from augserve_server.service import Service
 from augserve_server.uploads import Grammar, Upload
@@ -46,11 +46,9 @@ REQUIREMENTS: Final[Mapping[str, str]] = {
 """What each parameter must be, in words."""
 
 
-def check_given_once(request: Request) -> None:
-    """Raise ParameterInvalid for a parameter of the query that is given more than once."""
-    for name in request.query_params:
-        if len(values := request.query_params.getlist(name)) > 1:
-            raise ParameterInvalid(name, ", ".join(values), "given once")
+def accept_of(request: Request) -> str:
+    """What the request says that it takes, in one line."""
+    return ", ".join(value.decode("latin-1") for name, value in request.scope["headers"] if name == b"accept")
 
 
 async def read(request: Request, service: Service, visit: Visit, grammar: Grammar) -> list[Upload]:

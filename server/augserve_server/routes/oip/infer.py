@@ -43,7 +43,7 @@ async def _work(request: Request, service: Service, visit: Visit, name: str, ver
     asked = await _read(request, service, visit, name, version)
     work = inference_of(service).infer(asked, visit)
     asked = replace(asked, inputs=())  # the body need not be kept for what else is asked
-    response = await unless_gone(request.receive, work)
+    response = await unless_gone(request, work)
     return await _answer(response, asked)
 
 
