@@ -80,7 +80,7 @@ class _Health:
             if status != told:
                 await call.send(_written(status))
                 told = status
-            if self._service.draining:
+            elif self._service.draining:  # not at once: a client may take the end before what was told just now
                 raise Draining
             await asyncio.sleep(LOOK_EVERY_S)
 
