@@ -23,6 +23,7 @@ from augserve_server.auth import Auth
 from augserve_server.connection_limits import raise_file_limit
 from augserve_server.connections import GRACE_S, Connections
 from augserve_server.corked import Corked
+from augserve_server.footing import keep_freed_memory, let_work_go_on
 from augserve_server.grpc_service.server import GrpcServer
 from augserve_server.listening import listen, url_of
 from augserve_server.logs import flush_logs
@@ -58,6 +59,7 @@ class Server(uvicorn.Server):
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
         raise_file_limit(self._settings.max_connections + self._settings.reserved_connections)
+        keep_freed_memory()
         listeners = sockets or [listen(self._settings)]
         try:
             super().run(listeners)
@@ -74,6 +76,7 @@ class Server(uvicorn.Server):
         if self._grpc is not None:
             await self._grpc.start()
             logger.info("gRPC on %s port %d", self._settings.host, self._grpc.port)
+        let_work_go_on()
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
         gc.set_threshold(*COLLECT_AT)
