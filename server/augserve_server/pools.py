@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from threading import get_native_id
 from time import thread_time
 from typing import Final, TypeVar
 
 from augserve_pipelines.executor import cores, single_threaded
+from augserve_server.footing import stand_back
 
 NICENESS: Final = 5
 
@@ -57,7 +56,7 @@ def begin_worker() -> None:
     begins stand behind with it.
     """
     single_threaded()
-    os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+    stand_back(NICENESS)
 
 
 class Meter:

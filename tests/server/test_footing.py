@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from augserve_server.footing import let_work_go_on
+from augserve_server.footing import let_work_go_on, stand_back
 
 CHURN = """
 import sys
@@ -52,3 +53,24 @@ def test_memory_that_is_freed_is_not_fetched_anew() -> None:
         return int(subprocess.check_output([sys.executable, "-c", CHURN, how], text=True))
 
     assert faults("keep") < 200 <= faults("leave") / 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux")
+def test_a_thread_that_stands_back_is_less_urgent_and_its_turns_are_longer() -> None:
+    found = {}
+
+    def ask() -> None:
+        stand_back(5)
+        found["nice"] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        found["policy"] = os.sched_getscheduler(0)
+        with open("/proc/thread-self/sched") as lines:
+            found["slice"] = next((int(line.split(":")[1]) for line in lines if line.startswith("se.slice")), None)
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert (found["nice"], found["policy"]) == (5, os.SCHED_OTHER)
+    if tuple(map(int, platform.release().split(".")[:2])) >= (6, 12):
+        assert found["slice"] == 6_000_000
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
