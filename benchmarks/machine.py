@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -58,8 +59,12 @@ def versions() -> dict[str, str]:
 
 
 def _python() -> str:
-    """The version, and whose build it is: a system's own is built by profile, which makes the interpreter faster."""
-    return f"{platform.python_version()}, {'' if sys.base_prefix == '/usr' else 'not '}the system's"
+    """The version, and whether it was built by profile, which makes the interpreter 1.2 to 1.5 times as fast.
+
+    A distribution's own is, though the arguments that it was configured with do not say so.
+    """
+    optimized = sys.base_prefix == "/usr" or "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return f"{platform.python_version()} ({'' if optimized else 'not '}built by profile)"
 
 
 def today() -> str:

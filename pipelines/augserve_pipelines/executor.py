@@ -132,7 +132,7 @@ def _in_threads(
                 nearly_done()
             work(rows)
 
-    if (len(chunks) == 1 or count == 1) and torch.get_num_threads() == 1:  # as the pool's threads, without the way
+    if 1 in (len(chunks), count) and torch.get_num_threads() == 1:  # as in the pool's threads, without the way there
         with explained():
             take_chunks()
         return
@@ -144,7 +144,7 @@ def _in_threads(
 
 @cache
 def pool() -> tuple[ThreadPoolExecutor, int]:
-    """The process's threads for chunks, and how many cores there are: one thread to a core, and ``MORE``.
+    """The process's threads for chunks, and how many cores there are: a thread to each, and where several, ``MORE``.
 
     torch runs single-threaded in them: its own threads inside one small op cost many times what they give, and sums of
     floats would depend on their number. The setting of the calling thread is left as it was.
@@ -167,7 +167,7 @@ def pool() -> tuple[ThreadPoolExecutor, int]:
 
 
 def _with_more() -> int:
-    """Threads where images are decoded."""
+    """Threads for chunks that are decoded: ``MORE`` than cores, where there are several."""
     return cores() + MORE if cores() > 1 else 1
 
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import struct
+import sys
 from contextlib import suppress
 from threading import get_native_id
 from typing import Final
@@ -45,7 +46,7 @@ def stand_back(niceness: int) -> None:
     """
     os.setpriority(os.PRIO_PROCESS, get_native_id(), niceness)
     call = _SCHED_SETATTR.get(platform.machine())
-    if call is not None and hasattr(os, "SCHED_OTHER"):
+    if call is not None and sys.platform == "linux":
         attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, niceness, 0, int(TURN_S * 1e9), 0, 0)
         ctypes.CDLL(None).syscall(call, 0, attributes, 0)  # where it may not be asked, it is no more than slower
 

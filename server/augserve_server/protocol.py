@@ -100,7 +100,7 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
             return writing_waits
 
         def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
-            return _Listening(self, lost)
+            return Listening(self, lost)
 
         def abort(self) -> None:
             self.transport.abort()
@@ -112,7 +112,7 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
     return Guarded
 
 
-class _Listening(AbstractContextManager[None]):
+class Listening(AbstractContextManager[None]):
     """Somebody is told when a connection is lost. One at a time: a request is answered after the one before."""
 
     __slots__ = ("_line", "_lost")
@@ -123,8 +123,8 @@ class _Listening(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._line.on_lost = self._lost
-        if self._line.is_lost:
-            self._lost()
+        if self._line.is_lost:  # not in the middle of what asks, which may end before it waits for anything
+            asyncio.get_running_loop().call_soon(self._lost)
 
     def __exit__(self, *_: object) -> None:
         self._line.on_lost = None

@@ -59,7 +59,6 @@ class Server(uvicorn.Server):
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop. Raises OSError where the address cannot be had."""
         raise_file_limit(self._settings.max_connections + self._settings.reserved_connections)
-        keep_freed_memory()
         listeners = sockets or [listen(self._settings)]
         try:
             super().run(listeners)
@@ -76,6 +75,7 @@ class Server(uvicorn.Server):
         if self._grpc is not None:
             await self._grpc.start()
             logger.info("gRPC on %s port %d", self._settings.host, self._grpc.port)
+        keep_freed_memory()
         let_work_go_on()
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again

@@ -37,7 +37,7 @@ class Line(Protocol):
         """Whether its client takes less than it is sent, so that to send more is to wait."""
 
     def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
-        """Within this ``lost`` is called when the connection is lost, or at once where it has been."""
+        """Within this ``lost`` is called when the connection is lost; where it has been, when the loop next turns."""
 
     def abort(self) -> None:
         """End it at once."""

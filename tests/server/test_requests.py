@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,8 +29,10 @@ from augserve_server.errors import (
     TooMuchWork,
     UnsupportedMediaType,
 )
+from augserve_server.protocol import Listening
 from augserve_server.requests import BodyLimits, read_uploads, unless_gone
 from augserve_server.uploads import PIXEL_PARTS, Grammar, SampleLimits, Upload
+from augserve_server.visits import LINE_KEY
 from factories import make_file
 
 LIMITS = BodyLimits(100_000, 5000, SampleLimits(images=4, image_bytes=50_000, frames=3), total_s=5, idle_s=5)
@@ -231,6 +235,38 @@ def test_work_is_cancelled_when_its_client_goes() -> None:
         return bool(ended)
 
     assert asyncio.run(scenario())
+
+
+class Lost:
+    """A connection that has been lost before anybody listens."""
+
+    is_lost = True
+    on_lost = None
+
+    def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
+        return Listening(self, lost)
+
+
+async def over(line: Lost, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await unless_gone(Request({"type": "http", LINE_KEY: line}), work)
+    finally:
+        await asyncio.sleep(0)  # a cancellation that comes too late would come here
+
+
+def test_a_connection_that_was_lost_before_cancels_work_that_waits() -> None:
+    line = Lost()
+    with pytest.raises(ClientGone):
+        asyncio.run(over(line, asyncio.sleep(60)))
+    assert line.on_lost is None
+
+
+def test_a_connection_that_was_lost_before_does_not_cancel_what_comes_after_the_work() -> None:
+    async def bad() -> None:
+        raise EmptyBody
+
+    with pytest.raises(EmptyBody):
+        asyncio.run(over(Lost(), bad()))
 
 
 def test_work_that_is_done_is_returned_and_its_errors_raised() -> None:
