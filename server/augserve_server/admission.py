@@ -64,7 +64,8 @@ class Load(NamedTuple):
     @classmethod
     def total(cls, loads: Iterable[Load]) -> Load:
         """All of it together."""
-        return cls(*map(sum, zip(cls(), *loads, strict=True)))
+        several = list(loads)
+        return several[0] if len(several) == 1 else cls(*map(sum, zip(cls(), *several, strict=True)))
 
     def shares(self, limit: Load) -> Sequence[float]:
         """The part that each count has of its limit: above 1 it does not fit. Work may have none."""
@@ -95,6 +96,8 @@ class Ticket:
     def __init__(self, admission: Admission, client: str, priority: Priority) -> None:
         self._admission = admission
         self._open = True
+        self.seen = False
+        """Whether it was looked at before: its client asks once."""
         self.client = client
         """Who is asked to share with others. Said before anything is taken."""
         self.priority = priority
@@ -108,18 +111,22 @@ class Ticket:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def check(self, load: Load) -> None:
-        """Raise what ``take`` would, and take nothing."""
+    def expect(self, load: Load) -> None:
+        """Hold the bytes of a body that is to come, where all that it is expected to be, ``load``, would be let in.
+
+        Raises what ``take`` would.
+        """
         self._admission.check(load, self)
+        self._hold(Load(bytes=load.bytes))
 
     def take(self, load: Load) -> None:
         """Hold more. Raises QueueFull where it does not fit now, TooMuchWork where it never will."""
-        self._admission.take(load, self)
-        self.held += load
+        self._admission.check(load, self)
+        self._hold(load)
 
     def give(self, load: Load) -> None:
         """Give back a part of what is held; nothing once the ticket is closed."""
-        if self._open:
+        if self._open and load != NOTHING:
             self.held -= load
             self._admission.give(load, self.client)
 
@@ -127,6 +134,11 @@ class Ticket:
         """Give back all that is still held."""
         self.give(self.held)
         self._open = False
+
+    def _hold(self, load: Load) -> None:
+        if load != NOTHING:
+            self._admission.hold(load, self.client)
+            self.held += load
 
 
 class Admission:
@@ -174,7 +186,9 @@ class Admission:
 
     def check(self, load: Load, ticket: Ticket) -> None:
         """Raise TooMuchWork or QueueFull where ``load`` is not admitted for a request that holds some already."""
-        self._see(ticket.client)
+        if not ticket.seen:
+            self._see(ticket.client)
+            ticket.seen = True
         if self._is_calm(load):
             return
         whole = ticket.held + load
@@ -202,13 +216,13 @@ class Admission:
             )
         )
 
-    def take(self, load: Load, ticket: Ticket) -> None:
-        """Admit ``load``. Raises as ``check`` does."""
-        self.check(load, ticket)
+    def hold(self, load: Load, client: str) -> None:
+        """Have ``load`` of a client in the house, which was admitted."""
         if not self.load.microseconds and load.microseconds:
             self._throughput.begin()
         self.load += load
-        self._held[ticket.client] = self._held.get(ticket.client, NOTHING) + load
+        held = self._held.get(client)
+        self._held[client] = load if held is None else held + load
 
     def give(self, load: Load, client: str) -> None:
         """Take ``load`` of a client out of the house."""
@@ -217,11 +231,11 @@ class Admission:
             self._throughput.finish(load.microseconds / MICRO)
             if not self.load.microseconds:
                 self._throughput.idle()
-        left = self._held.get(client, NOTHING) - load
-        if left == NOTHING:
+        held = self._held.get(client, NOTHING)
+        if held == load:
             self._held.pop(client, None)
         else:
-            self._held[client] = left
+            self._held[client] = held - load
 
     def _excess(self, load: Load, ticket: Ticket, bound: Load) -> tuple[int, float]:
         """The place of the measure that is fullest, and by how much of the whole it is over what this request may fill.

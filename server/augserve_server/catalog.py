@@ -52,6 +52,8 @@ class Served:
     finish: Finish | None = None
     """What is left to do with the results, which are bytes; None: they are as the pipeline gives them."""
     signature: OutputSignature = field(init=False)
+    pixel_bytes: int = field(init=False, repr=False)
+    """Of one pixel of a result, in all its channels."""
     over_images: OverImages = field(init=False, repr=False)
     _over_samples: Mapping[bool, OverSamples] = field(init=False, repr=False)
     _casts: dict[str, Served] = field(init=False, repr=False, default_factory=dict)
@@ -60,7 +62,10 @@ class Served:
 
     def __post_init__(self) -> None:
         alone = self.pipeline.per_sample
-        object.__setattr__(self, "signature", self.pipeline.signature())
+        signature = self.pipeline.signature()
+        dtype: torch.dtype = getattr(torch, signature.dtype or "float32")
+        object.__setattr__(self, "signature", signature)
+        object.__setattr__(self, "pixel_bytes", (signature.channels or 3) * dtype.itemsize)
         object.__setattr__(self, "over_images", OverImages(alone))
         object.__setattr__(self, "_over_samples", {records: OverSamples(alone, records) for records in (False, True)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import TypeAlias
@@ -106,9 +106,9 @@ class Engine:
             items = await self._look(order, uploads)
         prices = self._admit(order, items, uploads, ticket)
         ran = await self._compute(order, items, prices, ticket, timings)
-        timings.ran(result for result in ran if isinstance(result, Ran))
+        timings.ran([one for one in ran if isinstance(one, Ran)])
         results = [self._checked(one.result) if isinstance(one, Ran) else one for one in ran]
-        pixels = sum(item.pixels for item in _good(items)) * order.views
+        pixels = sum([item.pixels for item in items if not isinstance(item, ServiceError)]) * order.views
         if order.mixes and any(isinstance(result, Augmented) for result in results):
             with self._ledger.wanted(pixels, timings), timings.at("mix"):
                 results = await self._mix(order, results)
@@ -165,7 +165,7 @@ class Engine:
             for i, item in enumerate(items)
             if not isinstance(item, ServiceError)
         }
-        load = Load.total(price.load for price in prices.values())
+        load = Load.total([price.load for price in prices.values()])
         self._check_output(load.bytes)
         ticket.take(load)
         return prices
@@ -174,8 +174,7 @@ class Engine:
         """A result, or what is wrong with its size."""
         if isinstance(result, ServiceError):
             return result
-        shapes = [result.shape] if isinstance(result, Tensor) else [picture.shape for picture in pictures(result)]
-        side = max((max(shape[-2:]) for shape in shapes), default=0)
+        side = max([max(picture.shape[-2:]) for picture in pictures(result)], default=0)
         if side <= self._limits.output_side:
             return result
         return ImageUnsuitable(f"the result has a side of {side} pixels; at most {self._limits.output_side} are sent")
@@ -209,10 +208,12 @@ class Engine:
         freed: list[Load] = []
         for i, of_image in enumerate(outcomes):
             for outcome in of_image:
-                if freed and not outcome.done():
-                    ticket.give(Load.total(freed))
-                    freed.clear()
-                done.append(await outcome)
+                if not outcome.done():
+                    if freed:
+                        ticket.give(Load.total(freed))
+                        freed.clear()
+                    await outcome
+                done.append(outcome.result())
             if i in prices:
                 freed.append(prices[i].freed)
         ticket.give(Load.total(freed))
@@ -282,7 +283,8 @@ class Engine:
     async def _encode(self, name: str, form: Form, results: Sequence[Result | ServiceError], ticket: Ticket) -> Results:
         with self._ledger.metered(name, encoding=True) as meter:
             written = await self._write(form, results, meter)
-        ticket.give(Load(microseconds=ticket.held.microseconds))  # what is left is the client's to take
+        if ticket.held.microseconds:
+            ticket.give(Load(microseconds=ticket.held.microseconds))  # what is left is the client's to take
         return written
 
     async def _write(self, form: Form, results: Sequence[Result | ServiceError], meter: Meter) -> Results:
@@ -299,10 +301,6 @@ class Engine:
             parts = [one for one in good if isinstance(one, Augmented)]
             bodies = iter(await self._encoder.in_parts(parts, form, meter))
         return [one if isinstance(one, ServiceError) else next(bodies) for one in results]
-
-
-def _good(items: Iterable[Item | ServiceError]) -> Iterator[Item]:
-    return (item for item in items if not isinstance(item, ServiceError))
 
 
 def _known(error: ServiceError) -> Outcome:

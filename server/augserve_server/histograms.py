@@ -78,6 +78,12 @@ class Part:
         if len(self._kept) >= MOST_KEPT:
             self._sort()
 
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count some values."""
+        self._kept.extend(values)
+        if len(self._kept) >= MOST_KEPT:
+            self._sort()
+
     def read(self) -> tuple[list[float], float]:
         """How many values are at most each bound, and the sum of all."""
         self._sort()

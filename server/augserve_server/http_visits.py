@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -131,30 +132,31 @@ class HttpVisit(Visit):
             if self._small and message["status"] == QueueFull.status:
                 self._unread = False
             self._add_headers(message)
-            await self._write(message)
-            return
-        if self._unread and not message.get("more_body", False):
-            await self._write({**message, "more_body": True})
-            await self._linger()
-            message = {"type": "http.response.body", "body": b"", "more_body": False}
-        self.sent += memoryview(message.get("body", b"")).nbytes
-        await self._write(message)
+        else:
+            self.sent += memoryview(message.get("body", b"")).nbytes
+            if self._unread and not message.get("more_body", False):
+                await self._send_on({**message, "more_body": True})
+                await self._linger()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send_on(message)
 
     async def answer(self, error: ServiceError) -> None:
         """Send an error, where nothing else was sent."""
         await Reply(error_answer(error, self.id, self.scope["path"]))(self.scope, self.receive, self.send)
 
-    async def _write(self, message: Message) -> None:
+    def _send_on(self, message: Message) -> Awaitable[None]:
         """Send to a client that takes what is sent; the connection of one that is too slow is ended."""
         if self._line is None or not self._line.held_back:
-            await self._send(message)  # which waits for nothing
-            return
+            return self._send(message)  # which waits for nothing
+        return self._send_to_slow(message, self._line)
+
+    async def _send_to_slow(self, message: Message, line: Line) -> None:
         try:
             async with asyncio.timeout_at(self._write_by):
                 await self._send(message)
         except TimeoutError:
             self._write_by, self.error = None, "answer-not-taken"
-            self._line.abort()
+            line.abort()
             await self._send(message)  # returns as soon as the connection has ended, and so do all after it
 
     @property

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 
@@ -15,13 +18,15 @@ from prometheus_client.registry import Collector
 
 from augserve_server.errors import ImageError, InternalError, QueueFull, ServiceError, Unavailable
 from augserve_server.histograms import Histogram
-from augserve_server.statistics import Statistics
+from augserve_server.statistics import Answered, Statistics
 from augserve_server.stopwatch import Stopwatch
 from augserve_server.workers.totals import Across, Family
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STAGES: Final = ("read", "decode", "queue", "run", "mix", "encode", "write")
 MEGA: Final = 1e6
+MOST_KEPT: Final = 256
+"""Requests that are kept until they are counted, if nobody asks before."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _RATIOS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
@@ -43,8 +48,10 @@ class Metrics:
     """Every metric of one app. Labels take known values only: pipelines that exist, slugs, stages, formats."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.statistics = Statistics()
+        self.registry = _Registry(self._count_kept)
+        self._statistics = Statistics()
+        self._kept: deque[Answered] = deque()  # which threads may fill and empty at the same time
+        self._counting = Lock()
         self.definitions: list[Definition] = []
         self._across = dict.fromkeys(("process_start_time_seconds", "process_max_fds"), Across.MAX)
         self._requests = self._counter("requests", "Requests answered", "pipeline", "status")
@@ -74,7 +81,7 @@ class Metrics:
         self._cost_ratio = self._histogram("cost_ratio", "Work as observed, over what was predicted", _RATIOS)
         self._reloads = self._counter("pipeline_reloads", "Pipeline files read", "outcome")
         self._of = cache(_labelled)
-        self._reads = {stage: self._stages.labels(stage) for stage in STAGES}
+        self._by_stage = {stage: self._stages.labels(stage) for stage in STAGES}
         ProcessCollector(registry=self.registry)
 
     def watch(self, name: str, about: str, value: Callable[[], float], across: Across = Across.SUM) -> None:
@@ -93,20 +100,17 @@ class Metrics:
         self._across[f"augserve_{name}"] = Across.MAX
         self._gauge(name, about, *labels).labels(**labels).set(1)
 
-    def request(self, pipeline: str, status: int, seconds: float) -> None:
-        """A request was answered; ``pipeline`` is empty where it named none that exists."""
-        self._of(self._requests, pipeline, str(status)).inc()
-        if pipeline:
-            self._of(self._request_seconds, pipeline).observe(seconds)
+    @property
+    def statistics(self) -> Statistics:
+        """What the service counts about each pipeline."""
+        self._count_kept()
+        return self._statistics
 
-    def traffic(self, received: int, sent: int) -> None:
-        """Bytes of the bodies of a request and of its answer."""
-        self._received.inc(received)
-        self._sent.inc(sent)
-
-    def results(self, pipeline: str, count: int) -> None:
-        """Results were computed for a request."""
-        self._of(self._results, pipeline).inc(count)
+    def answered(self, request: Answered) -> None:
+        """A request was answered."""
+        self._kept.append(request)
+        if len(self._kept) >= MOST_KEPT:
+            self._count_kept()
 
     def error(self, error: ServiceError) -> None:
         """A whole request was answered with this."""
@@ -149,7 +153,7 @@ class Metrics:
 
     def ran(self, pipeline: str, size: int, seconds: float) -> None:
         """A batch came back from the device."""
-        self.statistics.batch(pipeline, size, seconds)
+        self._statistics.batch(pipeline, size, seconds)
 
     def batch_ran(self, pipeline: str, pixels: int, seconds: float) -> None:
         """A batch of so many pixels of source images came back from the device."""
@@ -163,10 +167,6 @@ class Metrics:
     def cost(self, ratio: float) -> None:
         """Some work took so many times what was predicted."""
         self._cost_ratio.observe(ratio)
-
-    def stage(self, stage: str, seconds: float) -> None:
-        """A request spent time in one of :data:`STAGES`."""
-        self._reads[stage].observe(seconds)
 
     def out_of_memory(self) -> None:
         """A batch found too little memory on the device, and was split."""
@@ -183,6 +183,24 @@ class Metrics:
     def families(self) -> list[Family]:
         """Every metric as values, to be summed with those of other workers."""
         return [self._family(metric) for metric in self.registry.collect()]
+
+    def _count_kept(self) -> None:
+        """Count the requests that were answered since the last time: many at once take a third of what each takes."""
+        with self._counting:
+            answered = [self._kept.popleft() for _ in range(len(self._kept))]
+            self._received.inc(sum(one.received for one in answered))
+            self._sent.inc(sum(one.sent for one in answered))
+            for (pipeline, status), count in Tally((one.pipeline, one.status) for one in answered).items():
+                self._of(self._requests, pipeline, str(status)).inc(count)
+            for pipeline in {one.pipeline: None for one in answered if one.pipeline}:
+                self._count_work(pipeline, [one for one in answered if one.pipeline == pipeline])
+
+    def _count_work(self, pipeline: str, answered: Sequence[Answered]) -> None:
+        self._statistics.requests(pipeline, answered)
+        self._of(self._results, pipeline).inc(sum([one.results for one in answered]))
+        self._of(self._request_seconds, pipeline).observe_all([one.seconds for one in answered])
+        for stage, part in self._by_stage.items():
+            part.observe_all([one.stages[stage] for one in answered if stage in one.stages])
 
     def _family(self, metric: Metric) -> Family:
         samples = {
@@ -219,6 +237,18 @@ def exposition(families: Iterable[Family]) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Summed(families))
     return generate_latest(registry)
+
+
+class _Registry(CollectorRegistry):
+    """A registry that has ``count`` called before it tells its values."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        super().__init__()
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        self._count()
+        yield from super().collect()
 
 
 class _Summed(Collector):

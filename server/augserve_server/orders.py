@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from augserve.wire import IMAGE_PART, LABELS_PART, WIRE_QUERY
 from augserve_pipelines import InputRule, NoFinish
 from augserve_server.catalog import Served
@@ -57,18 +55,22 @@ class Order:
 
     def output_bytes(self, image: Encoded | Ready | EncodedSample) -> int:
         """Bytes of one image's results before they are encoded; where their size depends on it, as large as it is."""
-        signature = self.served.signature
-        dtype: torch.dtype = getattr(torch, signature.dtype or "float32")
-        height, width = signature.height or image.size[0], signature.width or image.size[1]
-        pixels = height * width
+        pixels = self._pixels(image)
         beside = image.targets.bytes_at(pixels) if isinstance(image, EncodedSample) else 0
-        return self.views * ((signature.channels or 3) * pixels * dtype.itemsize * image.frames + beside)
+        return self.views * (self.served.pixel_bytes * pixels * image.frames + beside)
 
     def size(self, image: Encoded | Ready | EncodedSample, encoded_bytes: int) -> Size:
         """What one of an image's results costs is told from this: views share what is decoded."""
-        signature = self.served.signature
-        pixels = (signature.height or image.size[0]) * (signature.width or image.size[1]) * image.frames
+        pixels = self._pixels(image) * image.frames
         return Size(1, encoded_bytes // self.views, image.pixels // self.views, pixels)
+
+    def _pixels(self, image: Encoded | Ready | EncodedSample) -> int:
+        """Of one picture of a result."""
+        signature = self.served.signature
+        if signature.height and signature.width:
+            return signature.height * signature.width
+        height, width = image.size
+        return (signature.height or height) * (signature.width or width)
 
     def check(self, sample: EncodedSample) -> EncodedSample:
         """A sample as the pipeline takes it. Raises TargetInvalid where something is missing that it needs."""

@@ -99,6 +99,9 @@ def guarded(base: type[HttpToolsProtocol], settings: Settings) -> type[HttpTools
             writing_waits: bool = self.flow.write_paused
             return writing_waits
 
+        def has_body_of(self, scope: Scope) -> bool:
+            return self.cycle.scope is not scope or not self.cycle.more_body  # another has begun after its end
+
         def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
             return Listening(self, lost)
 

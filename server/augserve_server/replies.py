@@ -22,9 +22,12 @@ class Reply(Response):
 
     def __init__(self, answer: Answer) -> None:
         self.buffers = answer.buffers
-        size = sum(memoryview(buffer).nbytes for buffer in answer.buffers)
+        size = sum([memoryview(buffer).nbytes for buffer in answer.buffers])
         headers = {**answer.headers, "Content-Length": str(size), "Content-Type": answer.content_type}
-        super().__init__(None, answer.status, headers)
+        self.status_code = answer.status
+        self.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        self.body = b""  # of which there is none but the buffers
+        self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

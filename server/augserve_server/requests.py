@@ -92,10 +92,16 @@ async def _read(request: Request, body: _Sink, limits: BodyLimits, ticket: Ticke
         size = int(declared)
         _check_size(size, limits)
         body.expect(size)
-        ticket.take(Load(bytes=size))
+        if size > ticket.held.bytes:  # which it may hold since its head was read
+            ticket.take(Load(bytes=size - ticket.held.bytes))
+    holder = ticket if declared is None else None
+    line: Line | None = request.scope.get(LINE_KEY)
+    if line is not None and line.has_body_of(request.scope):
+        await _receive(request, body, limits, holder, None)
+        return
     try:
         async with asyncio.timeout(min(limits.idle_s, limits.total_s)) as patience:
-            await _receive(request, body, limits, ticket if declared is None else None, patience)
+            await _receive(request, body, limits, holder, patience)
     except TimeoutError as exc:
         raise BodyTimeout(limits.idle_s, limits.total_s) from exc
 
@@ -174,14 +180,14 @@ def _body(request: Request, limits: BodyLimits, grammar: Grammar) -> _Body:
 
 
 async def _receive(
-    request: Request, body: _Sink, limits: BodyLimits, ticket: Ticket | None, patience: asyncio.Timeout
+    request: Request, body: _Sink, limits: BodyLimits, ticket: Ticket | None, patience: asyncio.Timeout | None
 ) -> None:
     now = asyncio.get_running_loop().time
     end = now() + limits.total_s
     size = chunks = 0
     more = True
     while more:
-        if chunks:
+        if chunks and patience is not None:
             patience.reschedule(min(end, now() + limits.idle_s))
         message = await request.receive()
         if message["type"] == "http.disconnect":

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
-INPUT_STAGES: Final = ("read", "decode")
-RUN_STAGES: Final = ("run", "mix")
-OUTPUT_STAGES: Final = ("encode",)
+STAGES: Final = {"queue": ("queue",), "input": ("read", "decode"), "run": ("run", "mix"), "output": ("encode",)}
+"""Those of a request that a time in :attr:`PipelineStatistics.requests` is of."""
 
 
 @dataclass(slots=True)
@@ -21,9 +19,9 @@ class Spent:
     count: int = 0
     ns: int = 0
 
-    def add(self, seconds: float) -> None:
-        """Once more."""
-        self.count += 1
+    def add(self, seconds: float, times: int = 1) -> None:
+        """So many times more, in so many seconds together."""
+        self.count += times
         self.ns += max(round(seconds * 1e9), 0)
 
 
@@ -46,6 +44,23 @@ class PipelineStatistics:
     """By size: the batches that ran."""
 
 
+class Answered(NamedTuple):
+    """A request that was answered."""
+
+    pipeline: str
+    """Empty where it named none that exists."""
+    status: int
+    results: int
+    seconds: float
+    stages: Mapping[str, float]
+    """Seconds in each stage."""
+    received: int
+    """Bytes of its body, as ``sent`` are of its answer's."""
+    sent: int
+    ended: float
+    """In seconds since 1970."""
+
+
 class Statistics:
     """Of every pipeline. Safe from any thread."""
 
@@ -63,19 +78,20 @@ class Statistics:
             found.batches += 1
             found.batch_runs[size].add(seconds)
 
-    def request(self, name: str, results: int | None, seconds: float, stages: Mapping[str, float]) -> None:
-        """A request was answered with so many results; None: it failed. ``stages`` are its seconds in each."""
+    def requests(self, pipeline: str, answered: Sequence[Answered]) -> None:
+        """Requests for a pipeline were answered, the last one last."""
+        good = [one for one in answered if 200 <= one.status < 300]
         with self._lock:
-            found = self._of(name)
-            found.last_ms = time.time_ns() // 1_000_000
-            if results is None:
-                found.requests["fail"].add(seconds)
-                return
-            found.samples += results
-            found.requests["success"].add(seconds)
-            found.requests["queue"].add(stages.get("queue", 0.0))
-            for name_, parts in (("input", INPUT_STAGES), ("run", RUN_STAGES), ("output", OUTPUT_STAGES)):
-                found.requests[name_].add(sum(stages.get(part, 0.0) for part in parts))
+            found = self._of(pipeline)
+            found.last_ms = int(answered[-1].ended * 1000)
+            found.samples += sum([one.results for one in good])
+            if good:
+                found.requests["success"].add(sum([one.seconds for one in good]), len(good))
+                for name, parts in STAGES.items():
+                    seconds = sum([one.stages.get(part, 0.0) for part in parts for one in good])
+                    found.requests[name].add(seconds, len(good))
+            if bad := [one.seconds for one in answered if not 200 <= one.status < 300]:
+                found.requests["fail"].add(sum(bad), len(bad))
 
     def _of(self, name: str) -> PipelineStatistics:
         return self._pipelines.setdefault(name, PipelineStatistics())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
 from typing import NamedTuple
@@ -34,19 +34,19 @@ class Timings:
         """The request is in ``stage``."""
         return _At(self, stage)
 
-    def add(self, stretch: Stretch) -> None:
-        """The request was in a stage for a while."""
-        self.seconds[stretch.stage] = self.seconds.get(stretch.stage, 0.0) + stretch.seconds
-        self.stretches.append(stretch)
+    def add(self, stage: str, began: float, ended: float) -> None:
+        """The request was in a stage from one moment, in seconds of perf_counter, to another."""
+        seconds = ended - began
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        self.stretches.append(Stretch(stage, began, seconds))
 
-    def ran(self, samples: Iterable[Ran]) -> None:
+    def ran(self, samples: Sequence[Ran]) -> None:
         """Split the time at ``run`` as the slowest sample spent it: waiting for its batch, and in it."""
-        done = list(samples)
-        last = max(done, key=lambda ran: ran.queued_s + ran.run_s, default=None)
-        if last is None:
+        if not samples:
             return
+        last = samples[0] if len(samples) == 1 else max(samples, key=lambda ran: ran.queued_s + ran.run_s)
         self.batch_size, self.batch_close = last.batch_size, last.close.value
-        self.decoding = sum({id(one.decoding): one.decoding.seconds for one in done if one.decoding}.values())
+        self.decoding = sum({id(one.decoding): one.decoding.seconds for one in samples if one.decoding}.values())
         self.seconds |= {"queue": last.queued_s, "run": last.run_s}
         self.stretches = [one for one in self.stretches if one.stage != "run"]
         self.stretches.append(Stretch("queue", last.began - last.queued_s, last.queued_s))
@@ -88,4 +88,4 @@ class _At(AbstractContextManager[None]):
         self._began = perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        self._timings.add(Stretch(self._stage, self._began, perf_counter() - self._began))
+        self._timings.add(self._stage, self._began, perf_counter())

@@ -85,7 +85,7 @@ class Turnstile:
         if pipeline in self._service.catalog and length <= self._service.settings.max_body_bytes:
             visit.pipeline = pipeline
             seconds = self._service.costs.guess(pipeline, length)
-            visit.ticket.check(Load(results=1, bytes=length, microseconds=int(seconds * MICRO)))
+            visit.ticket.expect(Load(results=1, bytes=length, microseconds=int(seconds * MICRO)))
 
 
 def priority_of(given: str | None) -> Priority:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Final, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from augserve_server.admission import Priority, Ticket
 from augserve_server.logs import ACCESS
@@ -35,6 +36,9 @@ class Line(Protocol):
     @property
     def held_back(self) -> bool:
         """Whether its client takes less than it is sent, so that to send more is to wait."""
+
+    def has_body_of(self, scope: Scope) -> bool:
+        """Whether the whole body of a request is here, so that nobody waits who reads it."""
 
     def listening(self, lost: Callable[[], None]) -> AbstractContextManager[None]:
         """Within this ``lost`` is called when the connection is lost; where it has been, when the loop next turns."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
 from augserve_server.errors import InvalidSettings, QueueFull
 from augserve_server.origins import Origin, answer_for
-from augserve_server.timings import Stretch
+from augserve_server.statistics import Answered
 
 if TYPE_CHECKING:
     from augserve_server.service import Service
@@ -61,14 +61,9 @@ def _log(visit: Visit, service: Service) -> None:
 
 def _count(visit: Visit, service: Service) -> None:
     if visit.pipeline and visit.write_began is not None:
-        writing = Stretch("write", visit.write_began, perf_counter() - visit.write_began)
-        visit.timings.add(writing)
-        service.metrics.stage("write", writing.seconds)
-    service.metrics.request(visit.pipeline, visit.status, visit.seconds)
-    service.metrics.traffic(visit.received, visit.sent)
-    if visit.pipeline:
-        results = visit.results if 200 <= visit.status < 300 else None
-        service.metrics.statistics.request(visit.pipeline, results, visit.seconds, visit.timings.seconds)
+        visit.timings.add("write", visit.write_began, perf_counter())
+    about = visit.pipeline, visit.status, visit.results, visit.seconds, visit.timings.seconds
+    service.metrics.answered(Answered(*about, visit.received, visit.sent, time()))
 
 
 def _end(span: RequestSpan, visit: Visit) -> None:

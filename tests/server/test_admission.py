@@ -109,9 +109,16 @@ def test_a_request_that_grows_past_the_whole_limit_is_told_so() -> None:
             ticket.take(Load(bytes=1001))
 
 
-def test_checking_takes_nothing(house: House) -> None:
-    house.ticket().check(Load(100, 1000, 10_000, 10_000_000))
-    assert house.admission.load == Load()
+def test_of_what_is_expected_only_the_bytes_are_held(house: House) -> None:
+    house.ticket().expect(Load(100, 1000, 10_000, 10_000_000))
+    assert house.admission.load == Load(bytes=10_000)
+
+
+def test_what_is_expected_and_does_not_fit_holds_nothing(house: House) -> None:
+    house.fill("flood", SECOND)
+    with pytest.raises(QueueFull):
+        house.ticket().expect(Load(results=1, bytes=100, microseconds=SECOND.microseconds))
+    assert not house.admission.load.bytes
 
 
 # Work, whose seconds are learned and may be wrong.
@@ -134,7 +141,7 @@ def test_a_request_of_much_work_waits_for_a_quarter_of_the_queue_to_be_free(hous
 
 
 def test_the_work_of_one_large_request_leaves_room_for_other_clients(house: House) -> None:
-    house.ticket("other").check(SECOND)
+    house.ticket("other").expect(SECOND)
     house.ticket("large").take(Load(results=1, microseconds=50_000_000))
     house.ticket("other").take(SECOND)
     with pytest.raises(QueueFull):
@@ -150,7 +157,7 @@ def test_a_client_alone_may_fill_the_queue(house: House) -> None:
 
 
 def test_a_client_among_others_leaves_the_last_half_to_those_below_their_share(house: House) -> None:
-    house.ticket("other").check(SECOND)
+    house.ticket("other").expect(SECOND)
     assert house.fill("flood", SECOND) == 5
     assert house.fill("other", SECOND) == 3
     assert house.fill("third", SECOND) == 2
@@ -158,7 +165,7 @@ def test_a_client_among_others_leaves_the_last_half_to_those_below_their_share(h
 
 
 def test_a_flood_cannot_take_what_another_client_gives_back(house: House) -> None:
-    house.ticket("other").check(SECOND)
+    house.ticket("other").expect(SECOND)
     house.fill("flood", SECOND)
     mine = house.ticket("other")
     for _ in range(20):
@@ -169,13 +176,13 @@ def test_a_flood_cannot_take_what_another_client_gives_back(house: House) -> Non
 
 
 def test_shares_hold_for_bytes_too_so_that_bodies_that_stall_shut_nobody_out(house: House) -> None:
-    house.ticket("other").check(Load(bytes=1))
+    house.ticket("other").expect(Load(results=1))
     assert house.fill("stalls", Load(bytes=1000)) == 5
     house.ticket("other").take(Load(bytes=2000))
 
 
 def test_a_client_that_was_not_seen_for_long_keeps_nothing_from_others(house: House) -> None:
-    house.ticket("once").check(SECOND)
+    house.ticket("once").expect(SECOND)
     house.clock.now += REMEMBERED_S + 1
     assert house.fill("flood", SECOND) == 10
 

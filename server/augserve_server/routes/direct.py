@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Annotated, Any, Final, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,9 @@ from starlette.responses import Response
 from augserve.wire import TIMEOUT_MS_HEADER, TIMEOUT_MS_LIMIT
 from augserve_server.errors import ParameterInvalid
 from augserve_server.visits import visit_of
+
+MOST_REMEMBERED: Final = 256
+"""Queries that were read: most clients send one and the same."""
 
 _TIMEOUT_KEY: Final = TIMEOUT_MS_HEADER.lower()
 _TIMEOUT: Final = TypeAdapter[int](Annotated[int, Field(ge=1, le=TIMEOUT_MS_LIMIT)])
@@ -33,16 +37,20 @@ class Direct(APIRoute):
         endpoint, model = self.endpoint, get_type_hints(self.endpoint)["query"]
 
         async def handle(request: Request) -> Response:
-            query, timeout_ms = _query(request, model), read_timeout_ms(request)
+            query, timeout_ms = read_query(request.scope["query_string"], model), read_timeout_ms(request)
             response: Response = await endpoint(request, **request.path_params, query=query, timeout_ms=timeout_ms)
             return response
 
         return handle
 
 
-def _query(request: Request, model: type[BaseModel]) -> BaseModel:
-    """Raises ParameterInvalid for a parameter that is given more than once, RequestValidationError for other faults."""
-    pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+@lru_cache(MOST_REMEMBERED)
+def read_query(query_string: bytes, model: type[BaseModel]) -> BaseModel:
+    """A query as ``model``, which is frozen: the same object for the same query.
+
+    Raises ParameterInvalid for a parameter that is given more than once, RequestValidationError for other faults.
+    """
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     given = dict(pairs)
     if len(given) < len(pairs):
         several = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)

@@ -72,14 +72,11 @@ async def within(limit_ms: float | None, service: Service, visit: Visit, work: C
 
 
 def count(service: Service, visit: Visit, results: Together | Sequence[object], views: int) -> None:
-    """Count results, failures (an image fails in all its views) and times."""
+    """Count results and failures (an image fails in all its views)."""
     failures = [] if isinstance(results, Together) else [one for one in results if isinstance(one, ServiceError)]
     visit.failed = len(failures)
     visit.results = (results.count if isinstance(results, Together) else len(results)) - visit.failed
-    service.metrics.results(visit.pipeline, visit.results)
     for failure in failures[::views]:
         service.metrics.failure(failure.slug)
     for cause in {failure.slug for failure in failures if isinstance(failure, Unavailable)}:
         service.metrics.refused(cause, "")
-    for stage, seconds in visit.timings.seconds.items():
-        service.metrics.stage(stage, seconds)
