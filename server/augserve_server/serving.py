@@ -223,6 +223,8 @@ def _protocol(settings: Settings, connections: Connections) -> type[HttpToolsPro
             self._forget_body_timer()
             self._forget_rest_timer()
             super().on_message_complete()
+            if not self.pipeline:
+                self.flow.resume_reading()  # so that a client that goes away is noticed
 
         def on_response_complete(self) -> None:
             super().on_response_complete()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -111,15 +112,21 @@ def test_what_ran_and_was_never_encoded_is_counted(live: Live) -> None:
         assert live.service.admission.load == Load()
 
 
-def test_what_ran_for_a_client_that_has_gone_is_counted(live: Live) -> None:
+@pytest.mark.parametrize("rest_after_s", [0.0, 0.2])
+def test_what_ran_for_a_client_that_has_gone_is_counted(live: Live, rest_after_s: float) -> None:
     before, head = (
         wasted(live, "encode"),
         b"POST /v1/augment/thumbnail HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n",
     )
     with busy_encoder(live):
         with socket.create_connection(live.address) as connection:
-            connection.sendall(head % len(EARLY) + EARLY)
-            until(lambda: live.metric("requests_in_flight") == 1 and live.service.admission.load.bytes > len(EARLY))
+            connection.sendall(head % len(EARLY) + EARLY[:1000])
+            until(lambda: live.metric("requests_in_flight") == 1)
+            time.sleep(rest_after_s)
+            connection.sendall(EARLY[1000:-100_000])
+            time.sleep(rest_after_s)
+            connection.sendall(EARLY[-100_000:])  # for which the server waits
+            until(lambda: live.service.admission.load.bytes > len(EARLY))
             until(lambda: live.metric("queue_results") == 0)
         until(lambda: live.metric("requests_in_flight") == 0)
     assert wasted(live, "encode") - before == pytest.approx(0.48)
