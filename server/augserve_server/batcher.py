@@ -137,7 +137,8 @@ class Batcher:
         if queue is None:
             queue = self._queues[key] = FairQueue(self._shares)
         self._places[outcome] = key, queue.add(sample)
-        self._changed.set()
+        if self._is_open:
+            self._changed.set()
         return outcome
 
     def withdraw(self, outcomes: Iterable[Outcome]) -> None:
@@ -187,8 +188,11 @@ class Batcher:
                 return key[0], *self._take(key)
             wait = min((self._queues[key].oldest + self._limits.max_wait_s for key in open_to), default=None)
             self._changed.clear()
+            if wait is None:
+                await self._changed.wait()
+                continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(None if wait is None else wait - now):
+                async with asyncio.timeout(wait - now):
                     await self._changed.wait()
 
     def _entitled(self, now: float) -> list[_Key]:
@@ -201,8 +205,13 @@ class Batcher:
             if not waits or key[1] is Priority.INTERACTIVE or queue.oldest <= aged
         ]
 
+    @property
+    def _is_open(self) -> bool:
+        """Whether any batch might begin."""
+        return not self._running or self._nearly_done
+
     def _may_begin(self, queue: _Queue) -> bool:
-        return not self._running or (self._nearly_done and len(queue) >= LEAST_OVERLAP)
+        return self._is_open and (not self._running or len(queue) >= LEAST_OVERLAP)
 
     def _due(self, queue: _Queue, now: float) -> bool:
         """Whether a batch should go now: enough for a full one, or no more time to wait."""
@@ -262,15 +271,15 @@ class Batcher:
         self._watch(work, samples, close, began, run_s)
         self._metrics.ran(work.name, len(samples), run_s)
         size = len(samples)
+        self._metrics.queued(samples[0].claim.priority, [began - sample.submitted for sample in samples])
         for sample, result in zip(samples, results, strict=True):
-            queued_s = began - sample.submitted
-            self._metrics.queued(sample.claim.priority, queued_s)
             if sample.outcome.done():
                 self._metrics.wasted("run", sample.pixels)
             elif isinstance(result, ServiceError):
                 sample.outcome.set_result(result)
             else:
-                sample.outcome.set_result(Ran(result, size, close, queued_s, run_s, began, stopwatch_of(sample.item)))
+                queued_s, watch = began - sample.submitted, stopwatch_of(sample.item)
+                sample.outcome.set_result(Ran(result, size, close, queued_s, run_s, began, watch))
 
     def _watch(self, work: Work, samples: Sequence[_Sample], close: Close, began: float, run_s: float) -> None:
         pixels = sum(sample.pixels for sample in samples)

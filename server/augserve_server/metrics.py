@@ -160,9 +160,9 @@ class Metrics:
         self._of(self._batch_megapixels, pipeline).observe(pixels / MEGA)
         self._of(self._batch_seconds, pipeline).observe(seconds)
 
-    def queued(self, priority: str, seconds: float) -> None:
-        """A sample of a class has waited for its batch."""
-        self._of(self._queued, priority).observe(seconds)
+    def queued(self, priority: str, seconds: Sequence[float]) -> None:
+        """Samples of a class have waited so long for their batch."""
+        self._of(self._queued, priority).observe_all(seconds)
 
     def cost(self, ratio: float) -> None:
         """Some work took so many times what was predicted."""
