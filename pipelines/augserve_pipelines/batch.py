@@ -78,8 +78,7 @@ class Batch(Sequence[Tensor]):
 
     def _samples(self) -> list[Tensor]:
         if self._views is None:
-            views = {
-                row: view for block in self.blocks for row, view in zip(block.rows.tolist(), block.data, strict=True)
-            }
+            places = [row for block in self.blocks for row in block.rows.tolist()]
+            views = dict(zip(places, (view for block in self.blocks for view in block.data.unbind()), strict=True))
             self._views = [views[row] for row in range(self._length)]
         return self._views

@@ -43,9 +43,10 @@ def cache_bytes() -> int:
 
 def _stage_bytes(plan: Plan) -> int:
     """The most bytes of the first sample between two steps; 1 where there is no such stage."""
-    most, frames = 1, plan.inputs[:1]
-    if not len(frames):
+    most = 1
+    if len(plan.ops) < 2 or not len(plan.inputs):
         return most
+    frames = plan.inputs[:1]
     for op in plan.ops[:-1]:
         frames = op[np.arange(len(frames))].frames(frames)
         most = max(most, _bytes(frames))

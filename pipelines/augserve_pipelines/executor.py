@@ -75,16 +75,19 @@ def run_deferred(
     failures: dict[int, Exception] = {}
 
     def work(rows: slice) -> None:
-        found = dict(enumerate((source.take() for source in sources[rows]), rows.start))
-        failures.update({row: one for row, one in found.items() if isinstance(one, Exception)})
-        good = {row: one for row, one in found.items() if isinstance(one, Tensor)}
-        if len(good) == len(found):
-            _run_rows(plan, list(good.values()), rows, result)
-        elif good:
-            _run_rows(plan, list(good.values()), np.array([*good]), result)
+        good = {}
+        for row, source in enumerate(sources[rows], rows.start):
+            found = source.take()
+            if isinstance(found, Tensor):
+                good[row] = found
+            else:
+                failures[row] = found
+        if good:
+            complete = len(good) == rows.stop - rows.start
+            _run_rows(plan, list(good.values()), rows if complete else np.array([*good]), result)
 
     _in_more_threads(work, list(pieces(images, chunk_size(plan, _with_more()), chunk_pixels())), nearly_done)
-    return [failures[row] if row in failures else result.batch[row] for row in range(len(images))]
+    return [failures.get(row, image) for row, image in enumerate(result.batch)]
 
 
 def load(

@@ -12,7 +12,7 @@ from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.ops import BoolArray, Chain, Op, Select
 from augserve_pipelines.pipeline import OutputSignature, Pipeline
-from augserve_pipelines.plan import flat, fuse
+from augserve_pipelines.plan import between, flat, fuse
 from augserve_pipelines.probing import FRAMES, alternatives
 from augserve_pipelines.transforms.base import is_batched
 from augserve_pipelines.transforms.crop import Crop
@@ -102,7 +102,7 @@ def explain(pipeline: Pipeline, size: tuple[int, int] = SIZE, count: int = COUNT
         )
     frames, op = _taken(pipeline, size, range(seed, seed + count))
     drawn = list(flat(op))
-    fused = fuse(drawn, frames)
+    fused = fuse(drawn, between(drawn, frames))
     origins = [tuple(Origin(name_of(drawn[i]), _acts_on(drawn[i], count)) for i in one.origins) for one in fused]
     costs = list(_costs([one.op for one in fused], frames))
     steps = [

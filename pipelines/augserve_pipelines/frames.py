@@ -50,9 +50,9 @@ class Frames:
     @classmethod
     def decoded(cls, shapes: Sequence[tuple[int, int, int]]) -> Frames:
         """The frames of images as decoders give them: uint8 of these ``[C, H, W]``, pixel by pixel in memory."""
-        channels, heights, widths = (column.copy() for column in np.array(shapes, np.int64).reshape(-1, 3).T)
+        channels, heights, widths = last_three(shapes).T.copy()
         interleaved = (channels > 1) & (heights * widths > 1)
-        return cls(heights, widths, channels, np.full(len(shapes), torch.uint8, object), interleaved=interleaved)
+        return cls(heights, widths, channels, _same(torch.uint8, len(shapes)), interleaved=interleaved)
 
     def __len__(self) -> int:
         return len(self.heights)
@@ -72,7 +72,7 @@ class Frames:
 
     def imaged(self) -> Frames:
         """The frames of the samples that have an image."""
-        return self if self.channels.all() else self[self.channels > 0]
+        return self if np.count_nonzero(self.channels) == len(self) else self[self.channels > 0]
 
     def led(self, count: int) -> Frames:
         """The same images, ``count`` of each: one more dimension in front of the channels."""
@@ -87,16 +87,18 @@ class Frames:
 
     def planar(self, rows: NDArray[np.bool_] | None = None) -> Frames:
         """The same samples, those of a mask, or all, laid out channel by channel."""
-        if self.interleaved is None or not self.interleaved.any():
+        if self.interleaved is None or not np.count_nonzero(self.interleaved):
             return self
-        return replace(self, interleaved=np.zeros(len(self), bool) if rows is None else self.interleaved & ~rows)
+        interleaved = np.zeros(len(self), bool) if rows is None else self.interleaved & ~rows
+        more = (self.leads, self.videos, interleaved, self.samples)
+        return Frames(self.heights, self.widths, self.channels, self.dtypes, *more)
 
     def with_channels(self, channels: ArrayLike) -> Frames:
         return replace(self, channels=self._column(channels))
 
     def with_dtype(self, dtype: torch.dtype) -> Frames:
         more = (self.leads, self.videos, self.interleaved, self.samples)
-        return Frames(self.heights, self.widths, self.channels, np.full(len(self), dtype, object), *more)
+        return Frames(self.heights, self.widths, self.channels, _same(dtype, len(self)), *more)
 
     def put(self, rows: NDArray[np.bool_], other: Frames) -> Frames:
         """These frames with ``other`` in the rows where the mask is true."""
@@ -130,8 +132,8 @@ class Frames:
 
     def are_alike(self) -> bool:
         """Whether all samples have one key."""
-        columns = (self.channels, self.heights, self.widths, self.dtypes)
-        return self.leads is None and all((column == column[:1]).all() for column in columns)
+        columns = (column.tolist() for column in (self.channels, self.heights, self.widths, self.dtypes))
+        return self.leads is None and all(column.count(column[0]) == len(column) for column in columns if column)
 
     def shape(self, row: int) -> tuple[int, ...]:
         """``[..., C, H, W]`` of a sample."""
@@ -139,7 +141,7 @@ class Frames:
         return (*lead, int(self.channels[row]), int(self.heights[row]), int(self.widths[row]))
 
     def _column(self, values: ArrayLike) -> IntArray:
-        return np.full(len(self), values, np.int64)
+        return values if isinstance(values, np.ndarray) and values.ndim else np.full(len(self), values, np.int64)
 
 
 def is_interleaved(image: torch.Tensor) -> bool:
@@ -153,6 +155,12 @@ def _interleaved(images: Sequence[torch.Tensor], widths: IntArray) -> NDArray[np
     for row in np.flatnonzero(found & (widths == 1)).tolist():  # whose step across may be anything
         found[row] = is_interleaved(images[row])
     return found if found.any() else None
+
+
+def _same(dtype: torch.dtype, count: int) -> NDArray[np.object_]:
+    dtypes = np.empty(count, object)
+    dtypes.fill(dtype)
+    return dtypes
 
 
 def _tuples(frames: Frames) -> NDArray[np.object_]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from augserve_pipelines import mersenne
+from augserve_pipelines.kernels.compiled import compiled
+from augserve_pipelines.kernels.uniform import uniform_of
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ _AHEAD = 64
 # torch draws 64 bits for an integer range from here on.
 _WIDE_RANGE = 1 << 28
 
-_SCALE_24 = np.float32(2.0**-24)
+_BITS_24, _SCALE_24 = np.uint32(0xFFFFFF), np.float32(2.0**-24)
 
 # Offsets in torch's serialised CPU generator: left, next, and the 624 words of the key.
 _LEFT, _NEXT, _KEY = slice(8, 12), slice(16, 24), slice(24, 24 + 624 * 8)
@@ -151,7 +152,7 @@ class Lanes:
         return drawn
 
     def _word(self) -> NDArray[np.uint32]:
-        return self._streams.take_one(self._rows)  # [N]
+        return self._words(1)[:, 0]  # [N]
 
     def _words(self, count: int) -> NDArray[np.uint32]:
         return self._streams.take(self._rows, count)  # [N, count]
@@ -206,20 +207,17 @@ class _Streams:
         mersenne.seed(self._keys, self._seeds)
         self._fill(slice(None), self._ahead)
 
-    def take_one(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
-        used = self._advance(rows, 1)
-        taken: NDArray[np.uint32] = self._ahead[rows, used]
-        return taken
-
     def take(self, rows: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
-        used = self._advance(rows, count)
-        taken: NDArray[np.uint32] = self._ahead[rows[:, None], used[:, None] + np.arange(count)]
+        taken = self.ahead(rows, count)
+        self._most_used += count
+        self._used[rows] += count
         return taken
 
     def ahead(self, rows: NDArray[np.int64], count: int) -> NDArray[np.uint32]:
         if self._most_used + count > self._ahead.shape[1]:
             self._draw_ahead(count)
-        following: NDArray[np.uint32] = self._ahead[rows[:, None], self._used[rows][:, None] + np.arange(count)]
+        following = np.empty((len(rows), count), np.uint32)
+        _copy_following(self._ahead, rows, self._used, following)
         return following
 
     def skip(self, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
@@ -245,14 +243,6 @@ class _Streams:
     def _fill(self, rows: slice, out: NDArray[np.uint32]) -> None:
         mersenne.fill(self._keys[rows], self._places[rows], self._twisted[rows], out)
 
-    def _advance(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        if self._most_used + count > self._ahead.shape[1]:
-            self._draw_ahead(count)
-        self._most_used += count
-        used = self._used[rows]
-        self._used[rows] = used + count
-        return used
-
     def _draw_ahead(self, count: int) -> None:
         """Drop the words that every stream has used, and draw at least ``count`` more where some stream needs them."""
         dropped = int(self._used.min(initial=self._ahead.shape[1]))
@@ -265,13 +255,12 @@ class _Streams:
         self._most_used = int(self._used.max(initial=0))
 
 
-@cache
-def _excludes_high() -> bool:
-    """Whether torch gives ``low`` where a value is rounded up to ``high``, as it does from some version on.
-
-    The first draw of this seed is 0.985 of the way to it, and floats lie 1 / 32 apart there.
-    """
-    return torch.empty(1).uniform_(262144, 262145, generator=torch.Generator().manual_seed(27)).item() == 262144
+@compiled
+def _copy_following(ahead: Any, rows: Any, used: Any, out: Any) -> None:
+    """The words of these rows from the first unused one on: by numpy's indices 3 us for 8 streams, so 1."""
+    for i in range(len(rows)):
+        for k in range(out.shape[1]):
+            out[i, k] = ahead[rows[i], used[rows[i]] + k]
 
 
 def _column(values: Sequence[object]) -> NDArray[np.object_]:
@@ -285,19 +274,8 @@ def _key_and_place(state: torch.Tensor) -> tuple[NDArray[np.uint32], int]:
     return key, mersenne.WORDS if left == 1 else following
 
 
-def uniform_of(words: NDArray[np.uint32], low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
-    """What ``uniform_(low, high)`` makes of words; ``low`` and ``high`` may be arrays of their shape."""
-    low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-    # ATen's u * (high - low) + low is one fused multiply-add; the product is exact in double, so one rounding too.
-    wide: NDArray[np.float64] = _unit(words).astype(np.float64) * (high - low) + low
-    drawn = wide.astype(np.float32)
-    if _excludes_high():
-        np.copyto(drawn, low, where=drawn == high)
-    return drawn
-
-
 def _unit(words: NDArray[np.uint32]) -> NDArray[np.float32]:
-    return (words & np.uint32(0xFFFFFF)).astype(np.float32) * _SCALE_24
+    return (words & _BITS_24).astype(np.float32) * _SCALE_24
 
 
 def _first(value: ArrayLike) -> float:

@@ -16,7 +16,6 @@ from augserve_pipelines.kernels.compiled import compiled
 
 WORDS = 624
 _AHEAD = 397
-_TOGETHER = 16
 
 
 def seed(keys: NDArray[np.uint32], seeds: NDArray[np.uint32]) -> None:
@@ -37,19 +36,19 @@ def fill(
 
 @compiled
 def _seed(keys: Any, seeds: Any) -> None:
-    count = len(seeds)
-    together = np.empty((WORDS, _TOGETHER), np.uint32)  # side by side, for vector instructions
-    for start in range(0, count, _TOGETHER):
-        some = min(_TOGETHER, count - start)
-        for i in range(_TOGETHER):
-            together[0, i] = seeds[start + min(i, some - 1)]
+    last = len(seeds) - 1
+    for first in range(0, len(seeds), 2):  # two at a time: each word waits for the one before it
+        second = min(first + 1, last)
+        key, other_key, word, other = keys[first], keys[second], seeds[first], seeds[second]
+        key[0], other_key[0] = word, other
         for k in range(1, WORDS):
-            for i in range(_TOGETHER):
-                word = together[k - 1, i]
-                together[k, i] = np.uint32(1812433253) * (word ^ (word >> np.uint32(30))) + np.uint32(k)
-        for i in range(some):
-            for k in range(WORDS):
-                keys[start + i, k] = together[k, i]
+            word, other = _following(word, k), _following(other, k)
+            key[k], other_key[k] = word, other
+
+
+@compiled
+def _following(word: Any, k: int) -> Any:
+    return np.uint32(np.uint32(1812433253) * (word ^ (word >> np.uint32(30))) + np.uint32(k))
 
 
 @compiled

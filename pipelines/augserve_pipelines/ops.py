@@ -121,6 +121,8 @@ class Select(Op):
         return Select(picked, self.op[self._ranks()[rows][picked]])
 
     def frames(self, frames: Frames) -> Frames:
+        if type(self.op).frames is Op.frames:
+            return frames.planar(self.rows) if self.op.planar else frames
         return frames.put(self.rows, self.op.frames(frames[self.rows])) if self.rows.any() else frames
 
     def launches(self, frames: Frames, *, alone: bool = False) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from augserve_pipelines.transforms.flip import FlipX
 from augserve_pipelines.transforms.normalize import Finish, Standardize
 from augserve_pipelines.transforms.pad_edges import PadEdges
 from augserve_pipelines.transforms.programs import ColorProgram, moved_up, programmed
-from augserve_pipelines.transforms.resample import Resample
+from augserve_pipelines.transforms.resample import Resample, windows_of
 from augserve_pipelines.transforms.resize_to import ResizeTo
 from augserve_pipelines.transforms.rotation import Rotate
 from augserve_pipelines.transforms.tables import Tabled, tabled
@@ -38,7 +38,17 @@ class Plan:
 
 def plan(op: Op, frames: Frames) -> Plan:
     """Flatten what was drawn, and merge neighbours."""
-    return Plan(tuple(fused.op for fused in fuse(list(flat(op)), frames)), frames, op.frames(frames))
+    drawn = list(flat(op))
+    stages = between(drawn, frames)
+    return Plan(tuple(fused.op for fused in fuse(drawn, stages)), frames, stages[-1])
+
+
+def between(ops: Sequence[Op], frames: Frames) -> list[Frames]:
+    """What goes into each op, and what comes out of the last one."""
+    stages = [frames]
+    for op in ops:
+        stages.append(op.frames(stages[-1]))
+    return stages
 
 
 def flat(op: Op) -> Iterator[Op]:
@@ -47,28 +57,39 @@ def flat(op: Op) -> Iterator[Op]:
         case Chain(ops):
             for step in ops:
                 yield from flat(step)
-        case Select(rows, inner) if rows.all():
-            yield from flat(inner)
-        case Select(rows, _) if not rows.any():
-            return
-        case Select(rows, Chain(ops)):
-            for step in ops:
-                yield from flat(Select(rows, step))
-        case Select(rows, Select(own, inner)):
-            both = rows.copy()
-            both[rows] = own
-            yield from flat(Select(both, inner))
-        case Select(rows, inner) if (parts := inner.parts()) is not None:
-            yield from flat(Select(rows, parts))
+        case Select(rows, inner):
+            count = np.count_nonzero(rows)
+            if count == len(rows):
+                yield from flat(inner)
+            elif count:
+                yield from _flat_select(op, rows, inner)
         case _ if (parts := op.parts()) is not None:
             yield from flat(parts)
         case _:
             yield op
 
 
+def _flat_select(op: Select, rows: BoolArray, inner: Op) -> Iterator[Op]:
+    """``flat`` of a select of some samples."""
+    match inner:
+        case Chain(ops):
+            for step in ops:
+                yield from flat(Select(rows, step))
+        case Select(own, innermost):
+            both = rows.copy()
+            both[rows] = own
+            yield from flat(Select(both, innermost))
+        case _ if (parts := inner.parts()) is not None:
+            yield from flat(Select(rows, parts))
+        case _:
+            yield op
+
+
 def with_parity(op: Op, parity: Parity) -> Op:
-    """The op with the resizes in it told whose bytes to give."""
+    """The op with the resizes in it told whose bytes to give: torchvision's, as they are drawn, or others'."""
     match op:
+        case _ if parity == "torchvision":
+            return op
         case Chain(ops):
             return Chain(tuple(with_parity(step, parity) for step in ops))
         case Select(rows, inner):
@@ -77,19 +98,16 @@ def with_parity(op: Op, parity: Parity) -> Op:
             return op.with_parity(parity)
 
 
-def fuse(ops: list[Op], frames: Frames) -> list[Fused]:
-    """Merge each op into the one before it where a rule allows."""
+def fuse(ops: Sequence[Op], stages: Sequence[Frames]) -> list[Fused]:
+    """Merge each op into the one before it where a rule allows; ``stages`` are the frames before each op."""
     fused: list[Fused] = []
-    before = [frames]  # what goes into each op of `fused`
     for index, op in enumerate(ops):
         origins: tuple[int, ...] = (index,)
-        op = programmed(op, before[-1])
-        while fused and (both := merge(fused[-1].op, op, before[len(fused) - 1])) is not None:
+        op = programmed(op, stages[index])
+        while fused and (both := merge(fused[-1].op, op, stages[fused[-1].origins[0]])) is not None:
             origins = fused.pop().origins + origins
-            before = before[: len(fused) + 1]
             op = both
         fused.append(Fused(op, origins))
-        before.append(op.frames(before[-1]))
     return moved_up(fused)
 
 
@@ -99,21 +117,19 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
         case PadEdges() | Select(_, PadEdges()), Crop() | Select(_, Crop()):
             return _cropped_first(first, second, frames)
         case Crop(), ResizeTo() if _inside(first, frames):
-            return second.resample(np.stack([first.top, first.left, first.height, first.width], 1))
+            return second.resample(np.array([first.top, first.left, first.height, first.width]).T)
         case ResizeTo(), _:
-            zeros = np.zeros_like(frames.heights)
-            whole = first.resample(np.stack([zeros, zeros, frames.heights, frames.widths], 1))
-            return merge(whole, second, frames)
+            return merge(first.resample(windows_of(frames.heights, frames.widths)), second, frames)
         case Resample(), Crop() if not first.flip.any() and _inside(second, first.frames(frames)):
             target = first.target + np.stack([second.top, second.left, *_none(second)], 1)
             target[:, 2], target[:, 3] = second.height, second.width
             return replace(first, target=target)
         case Resample(), FlipX():
-            return replace(first, flip=~first.flip)
+            return first.mirrored(np.ones(len(first.flip), bool))
         case Resample(), Select(rows, FlipX()):
-            return replace(first, flip=first.flip ^ rows)
+            return first.mirrored(rows)
         case Resample(tail=None), Finish():
-            return replace(first, tail=second)
+            return first.then(second)
         case Select(_, AffineMap() | Rotate() | AffineWarp()), Select(_, AffineMap() | Rotate()):
             return warped_together(first, second, frames)
         case CastTo(), Standardize() if first.scale and first.dtype.is_floating_point and _integers(frames):
@@ -122,11 +138,11 @@ def merge(first: Op, second: Op, frames: Frames) -> Op | None:
             return replace(first, dtype=second.dtype)
         case Resample(tail=Finish() as tail), CastTo():
             cast = merge(tail, second, frames)
-            return replace(first, tail=cast) if isinstance(cast, Finish | Tabled) else None
+            return first.then(cast) if isinstance(cast, Finish | Tabled) else None
         case ColorProgram(), ColorProgram():
             return first.then(second)
         case Resample(), _ if (values := tabled(first.tail, second, frames)) is not None:
-            return replace(first, tail=values)
+            return first.then(values)
         case _, CastTo() | Standardize() | Finish() | Tabled():
             return tabled(first, second, frames)
     return None

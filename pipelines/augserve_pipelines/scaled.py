@@ -12,7 +12,7 @@ from augserve_pipelines.frames import IntArray
 from augserve_pipelines.interpolation import InterpolationMode
 from augserve_pipelines.ops import Op
 from augserve_pipelines.plan import Plan
-from augserve_pipelines.transforms.resample import Resample
+from augserve_pipelines.transforms.resample import Resample, windows_of
 from augserve_pipelines.transforms.resize_to import ResizeTo
 
 __all__ = ["FACTORS", "at_factors", "largest_factors", "scaled_side"]
@@ -79,8 +79,7 @@ def _resized(plan: Plan) -> tuple[IntArray, IntArray] | None:
         return None
     if isinstance(first, Resample):
         return first.source, first.size
-    zeros = np.zeros_like(first.height)
-    windows = np.stack([zeros, zeros, plan.inputs.heights, plan.inputs.widths], 1)
+    windows = windows_of(plan.inputs.heights, plan.inputs.widths)
     return windows, np.stack([first.height, first.width], 1)
 
 

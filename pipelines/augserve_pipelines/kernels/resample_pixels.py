@@ -45,16 +45,10 @@ class Window:
 
 def takes(image: Tensor, width: int) -> bool:
     """Whether ``resample_pixels`` takes this image, for results of this width."""
-    return (
-        image.dtype == torch.uint8
-        and image.device.type == "cpu"
-        and image.ndim == 3
-        and len(image) == 3
-        and width >= _LEAST_WIDTH
-        and image.stride(0) == 1
-        and image.stride(2) == 3
-        and image.stride(1) >= 3 * image.shape[2]
-    )
+    if image.dtype != torch.uint8 or not image.is_cpu or image.ndim != 3 or width < _LEAST_WIDTH:
+        return False
+    (channels, _, columns), (step, pitch, across) = image.shape, image.stride()
+    return channels == 3 and step == 1 and across == 3 and pitch >= 3 * columns
 
 
 def resample_pixels(

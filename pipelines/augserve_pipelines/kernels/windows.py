@@ -55,9 +55,9 @@ class Windows:
 def launched(images: Sequence[Tensor], interpolation: InterpolationMode, antialias: bool) -> bool:
     """Whether the kernel resamples these images, which lie on one device: bytes, by what it has the weights of."""
     return (
-        has_weights(interpolation, antialias)
-        and bool(images)
+        bool(images)
         and launches(images[0].device)
+        and has_weights(interpolation, antialias)
         and all(image.dtype == torch.uint8 for image in images)
     )
 

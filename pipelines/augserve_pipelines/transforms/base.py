@@ -163,7 +163,7 @@ class RandomTransform(Transform):
 
     def draw(self, lanes: Lanes, frames: Frames) -> Op:
         fires = lanes.rand() < np.float32(self.p)  # torchvision compares in float32
-        if not fires.any():
+        if not np.count_nonzero(fires):
             return NOTHING
         return Select(fires, self.draw_fired(lanes[fires], frames[fires]))
 

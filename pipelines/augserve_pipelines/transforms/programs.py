@@ -149,8 +149,12 @@ class ColorProgram(Retouch):
 
 def programmed(op: Op, frames: Frames) -> Op:
     """The op as a program, where it is of colours and its images are bytes of 1 or 3 channels; else itself."""
-    rows, inner = (op.rows, op.op) if isinstance(op, Select) else (np.ones(len(frames), bool), op)
-    if not isinstance(inner, _KINDS) or not _fits(own := frames[rows]) or (steps := _steps(inner, own)) is None:
+    inner = op.op if isinstance(op, Select) else op
+    if not isinstance(inner, _KINDS):
+        return op
+    rows = op.rows if isinstance(op, Select) else np.ones(len(frames), bool)
+    own = frames[rows]
+    if not _fits(own) or (steps := _steps(inner, own)) is None:
         return op
     codes, values = np.zeros((len(rows), steps[0].shape[1]), np.int64), np.zeros((len(rows), steps[0].shape[1]))
     codes[rows], values[rows] = steps

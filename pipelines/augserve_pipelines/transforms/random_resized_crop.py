@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from augserve_pipelines.batch import Batch, Block
@@ -16,9 +15,10 @@ from augserve_pipelines.dispatch import ALL_KINDS, Call
 from augserve_pipelines.errors import InvalidInput
 from augserve_pipelines.frames import Frames, IntArray
 from augserve_pipelines.interpolation import InterpolationMode
+from augserve_pipelines.kernels.crop_windows import CropWindows
 from augserve_pipelines.kernels.resample import Parity
-from augserve_pipelines.lanes import GlobalLane, Lanes, uniform_of
-from augserve_pipelines.ops import BoolArray, Chain, Op
+from augserve_pipelines.lanes import GlobalLane, Lanes
+from augserve_pipelines.ops import Chain, Op
 from augserve_pipelines.parameters import AreaRange, OptionalFlag, Ratio, ResizeInterpolation, Size
 from augserve_pipelines.samples import size_of
 from augserve_pipelines.transforms.base import Transform
@@ -43,7 +43,7 @@ class ResizedCrop(Op):
         return ResizedCrop(self.crop[rows], self.resize[rows])
 
     def with_parity(self, parity: Parity) -> ResizedCrop:
-        return replace(self, resize=self.resize.with_parity(parity))
+        return ResizedCrop(self.crop, self.resize.with_parity(parity))
 
     def parts(self) -> Op:
         return Chain((self.crop, self.resize))
@@ -100,7 +100,7 @@ class RandomResizedCrop(Transform):
         self.size = height_and_width(size)
         self.scale = scale
         self.ratio = ratio
-        self._log_ratio = torch.log(torch.tensor(ratio)).tolist()
+        self._crop_windows = CropWindows(scale, ratio)
         self.interpolation = InterpolationMode(interpolation)
         self.antialias = antialias
 
@@ -124,56 +124,21 @@ class RandomResizedCrop(Transform):
         """
         height, width = size_of(img) or (1, 1)
         frames = Frames.of([torch.empty(1, height, width, device="meta")])
-        top, left, rows, columns = RandomResizedCrop(1, scale, ratio)._windows(GlobalLane(), frames)
-        return int(top[0]), int(left[0]), int(rows[0]), int(columns[0])
+        top, left, rows, columns = RandomResizedCrop(1, scale, ratio)._windows(GlobalLane(), frames)[:, 0].tolist()
+        return top, left, rows, columns
 
-    def _windows(self, lanes: Lanes, frames: Frames) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    def _windows(self, lanes: Lanes, frames: Frames) -> IntArray:
+        """Top, left, height and width of each, ``[4, N]``."""
         words = lanes.peek(2 * _ATTEMPTS + 2)  # an area and a ratio for each attempt; a row and a column after the last
-        candidates = self._candidates(words[:, : 2 * _ATTEMPTS], frames)
-        fits = _fits(candidates, frames)
-        attempt, found, rows = fits.argmax(axis=1), fits.any(axis=1), np.arange(len(frames))
-        place = 2 * attempt + 2
-        lanes.skip(np.where(found, place + 2, 2 * _ATTEMPTS))
-        sides = [candidate[rows, attempt] for candidate in candidates]
-        starts = [
-            words[rows, place + axis] % np.where(found, size - side + 1, 1)
-            for axis, (size, side) in enumerate(zip((frames.heights, frames.widths), sides, strict=True))
-        ]
-        fallback = self._fallback(frames)
-        top, left, height, width = (np.where(found, *pair) for pair in zip((*starts, *sides), fallback, strict=True))
-        _check_windows(height, width, frames)
-        return top, left, height, width
-
-    def _candidates(self, words: NDArray[np.uint32], frames: Frames) -> tuple[IntArray, IntArray]:
-        """The heights and widths of all attempts, ``[N, 10]`` each."""
-        area = (frames.heights * frames.widths)[:, None] * uniform_of(words[:, ::2], *self.scale).astype(np.float64)
-        # torch's exp, for its bits: numpy's differs in the last place
-        ratio = torch.exp(torch.from_numpy(uniform_of(words[:, 1::2], *self._log_ratio))).double().numpy()
-        return _rounded(np.sqrt(area / ratio)), _rounded(np.sqrt(area * ratio))
-
-    def _fallback(self, frames: Frames) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        least, greatest = min(self.ratio), max(self.ratio)
-        height, width = frames.heights.copy(), frames.widths.copy()
-        ratio = frames.widths / frames.heights
-        tall, wide = ratio < least, ratio > greatest
-        height[tall] = _rounded(width[tall] / least)
-        width[wide] = _rounded(height[wide] * greatest)
-        return (frames.heights - height) // 2, (frames.widths - width) // 2, height, width
+        windows, taken = self._crop_windows.draw(words, frames.heights, frames.widths)
+        lanes.skip(taken)
+        _check_windows(windows, frames)
+        return windows
 
 
-def _check_windows(height: IntArray, width: IntArray, frames: Frames) -> None:
-    empty = np.flatnonzero((height < 1) | (width < 1))
-    if len(empty):
-        size = f"{frames.heights[empty[0]]} x {frames.widths[empty[0]]}"
+def _check_windows(windows: IntArray, frames: Frames) -> None:
+    sides = windows[2:]
+    if np.count_nonzero(sides) < sides.size:
+        row = int(sides.min(0).argmin())
+        size = f"{frames.heights[row]} x {frames.widths[row]}"
         raise InvalidInput(f"RandomResizedCrop finds no window of its ratio in {size} pixels (height x width)")
-
-
-def _fits(size: tuple[IntArray, IntArray], frames: Frames) -> BoolArray:
-    height, width = size
-    within = (width <= frames.widths[:, None]) & (height <= frames.heights[:, None])
-    return (width > 0) & (height > 0) & within
-
-
-def _rounded(values: NDArray[np.floating[Any]]) -> IntArray:
-    rounded: IntArray = np.rint(values).astype(np.int64)  # half to even, as Python's round
-    return rounded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from augserve_pipelines.ops import BoolArray, Op
 from augserve_pipelines.transforms.normalize import Finish
 from augserve_pipelines.transforms.tables import Tabled
 
-__all__ = ["Resample"]
+__all__ = ["Resample", "windows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,19 @@ class Resample(Op):
     tail: Finish | Tabled | None = None  # what becomes of the bytes
 
     def __getitem__(self, rows: Any) -> Resample:
-        columns = {name: getattr(self, name)[rows] for name in ("source", "size", "target", "flip")}
-        return replace(self, tail=None if self.tail is None else self.tail[rows], **columns)
+        tail = None if self.tail is None else self.tail[rows]
+        windows = self.source[rows], self.size[rows], self.target[rows], self.flip[rows]
+        return Resample(*windows, self.interpolation, self.antialias, self.parity, tail)
+
+    def mirrored(self, rows: BoolArray) -> Resample:
+        """The same, with what comes out for these samples mirrored."""
+        windows = self.source, self.size, self.target, self.flip ^ rows
+        return Resample(*windows, self.interpolation, self.antialias, self.parity, self.tail)
+
+    def then(self, tail: Finish | Tabled) -> Resample:
+        """The same with another tail."""
+        windows = self.source, self.size, self.target, self.flip
+        return Resample(*windows, self.interpolation, self.antialias, self.parity, tail)
 
     def frames(self, frames: Frames) -> Frames:
         resized = frames.resized(self.target[:, 2], self.target[:, 3])
@@ -85,7 +96,7 @@ class Resample(Op):
         finish = self.tail.arithmetic() if isinstance(self.tail, Finish) else None
         direct = self._is_torchvisions()
         table = [column.tolist() for column in (self.source, self.size, self.target, self.flip)]
-        for row, (image, result, *window) in enumerate(zip(images, out, *table, strict=True)):
+        for row, (image, result, *window) in enumerate(zip(images, out.unbind(), *table, strict=True)):
             own = None if tables is None else tables[row % len(tables)]
             if direct and takes(image, window[2][3]) and result.is_contiguous():
                 self._by_pixels(image, Window(*window), finish, own, result)
@@ -140,6 +151,13 @@ class Resample(Op):
     def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
         dtype = like.dtype if self.tail is None else self.tail.dtype
         return torch.empty(shape, dtype=dtype, device=like.device)
+
+
+def windows_of(heights: IntArray, widths: IntArray) -> IntArray:
+    """The windows ``[N, 4]`` that are all of images of these sizes."""
+    windows = np.zeros((4, len(heights)), np.int64)
+    windows[2], windows[3] = heights, widths
+    return windows.T
 
 
 def _mirrored(image: Tensor) -> Tensor:

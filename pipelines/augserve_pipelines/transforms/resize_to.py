@@ -23,7 +23,7 @@ from augserve_pipelines.ops import Op
 from augserve_pipelines.parameters import MaxSize, OptionalFlag, OptionalSize, ResizeInterpolation
 from augserve_pipelines.transforms.base import Transform
 from augserve_pipelines.transforms.fill import pixel_kinds
-from augserve_pipelines.transforms.resample import Resample
+from augserve_pipelines.transforms.resample import Resample, windows_of
 from augserve_pipelines.transforms.resize import check_max_size, pillow_resize, resize, resized_sizes
 
 __all__ = ["Resize", "ResizeSides", "ResizeTo", "check_interpolation", "check_resize"]
@@ -53,12 +53,12 @@ class ResizeTo(Op):
 
     def resample(self, source: IntArray) -> Resample:
         """The same of windows (top, left, height, width), ``[N, 4]``, of the images."""
-        zeros = np.zeros_like(self.height)
+        target = windows_of(self.height, self.width)
         return Resample(
             source=source,
-            size=np.stack([self.height, self.width], 1),
-            target=np.stack([zeros, zeros, self.height, self.width], 1),
-            flip=np.zeros(len(zeros), bool),
+            size=target[:, 2:],
+            target=target,
+            flip=np.zeros(len(target), bool),
             interpolation=self.interpolation,
             antialias=bool(self.antialias),
             parity=self.parity,

@@ -50,7 +50,7 @@ class Tabled(Op):
 
 def tabled(first: Op | None, second: Op, frames: Frames) -> Finish | Tabled | None:
     """One op for two that come one after the other, where they map bytes to values; ``frames`` go into the first."""
-    if any(dtype != torch.uint8 for dtype in frames.dtypes):
+    if frames.dtypes.tolist().count(torch.uint8) < len(frames):
         return None
     steps = (*_steps(first), *_steps(second))
     dtype: torch.dtype | None = torch.uint8
