@@ -50,10 +50,10 @@ class Device:
 class Scene:
     """A batcher over such a device."""
 
-    def __init__(self, limits: BatchLimits) -> None:
+    def __init__(self, limits: BatchLimits, shares_core: bool = False) -> None:
         self.device = Device()
         self.metrics = Metrics()
-        self.batcher = Batcher(self.device, limits, self.metrics)
+        self.batcher = Batcher(self.device, limits, self.metrics, shares_core=shares_core)
 
     def submit(self, *seeds: int, work: Work = A, side: int = 10, claim: Claim | None = None) -> list[Outcome]:
         return [self.batcher.submit(work, torch.full((3, side, side), seed % 256), seed, claim) for seed in seeds]
@@ -66,9 +66,13 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    images: int = 4, pixels: int = 10_000, max_wait_s: float = 0.0, bulk_patience_s: float = 10.0
+    images: int = 4,
+    pixels: int = 10_000,
+    max_wait_s: float = 0.0,
+    bulk_patience_s: float = 10.0,
+    shares_core: bool = False,
 ) -> AsyncIterator[Scene]:
-    made = Scene(BatchLimits(images, pixels, max_wait_s, bulk_patience_s))
+    made = Scene(BatchLimits(images, pixels, max_wait_s, bulk_patience_s), shares_core)
     task = asyncio.create_task(made.batcher.run())
     try:
         yield made

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from augserve_pipelines.executor import cores
 from augserve_pipelines.transfer import Transfer, TransferLimits
 from augserve_server.admission import MICRO, Admission, Load, Priority
 from augserve_server.batcher import Batcher, BatchLimits
@@ -57,7 +58,8 @@ class Service:
         self._decoder = Decoder(settings.decode_threads, self.metrics)
         self.encoder = Encoder(settings.encode_threads)
         limits = _limits(settings)
-        self._batcher = Batcher(self.executor, limits.batch, self.metrics, self.costs)
+        on_one_core = cores() == 1 and self.executor.device.type == "cpu"
+        self._batcher = Batcher(self.executor, limits.batch, self.metrics, self.costs, on_one_core)
         if self.telemetry is not None:
             self._batcher.on_ran = self.telemetry.batch
         self.ledger = Ledger(self.costs, self.metrics)

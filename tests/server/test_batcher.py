@@ -7,9 +7,9 @@ import asyncio
 import pytest
 import torch
 
-from augserve_server.batcher import LEAST_OVERLAP, Ran
+from augserve_server.batcher import LEAST_OVERLAP, Outcome, Ran
 from augserve_server.errors import ImageUnsuitable
-from batching import B, in_loop, scene
+from batching import B, Scene, in_loop, scene
 
 
 @in_loop
@@ -20,6 +20,64 @@ async def test_an_idle_device_gets_a_sample_at_once() -> None:
         (ran,) = await s.results(outcomes)
         assert (ran.batch_size, ran.close) == (1, "idle")
         assert torch.equal(ran.result, torch.full((3, 10, 10), 1))
+
+
+async def _arrive(s: Scene, *seeds: int) -> list[Outcome]:
+    """Samples that are there in one turn of the loop after the other."""
+    outcomes = []
+    for seed in seeds:
+        outcomes += s.submit(seed)
+        await asyncio.sleep(0)
+    return outcomes
+
+
+@in_loop
+async def test_where_the_event_loop_shares_the_core_what_has_come_by_then_is_in_the_batch() -> None:
+    async with scene(images=8, shares_core=True) as s:
+        outcomes = await _arrive(s, 1, 2, 3)
+        await s.device.finish()
+        assert [ran.batch_size for ran in await s.results(outcomes)] == [3] * 3
+        late = await _arrive(s, 4, 5)  # which is waited for anew
+        await s.device.finish()
+        assert [ran.batch_size for ran in await s.results(late)] == [2, 2]
+
+
+@in_loop
+async def test_where_it_does_not_the_first_goes_alone() -> None:
+    async with scene(images=8) as s:
+        await asyncio.sleep(0)  # the batcher is there
+        outcomes = await _arrive(s, 1, 2, 3)
+        for _ in range(2):
+            await s.device.finish()
+        first, *_ = await s.results(outcomes)
+        assert first.batch_size == 1
+
+
+@in_loop
+async def test_a_batch_that_is_full_waits_for_no_turn_of_the_loop() -> None:
+    async with scene(images=2, shares_core=True) as s:
+        await asyncio.sleep(0)
+        outcomes = s.submit(1, 2)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(s.device.batches) == 1
+        await s.device.finish()
+        assert [ran.close for ran in await s.results(outcomes)] == ["full", "full"]
+
+
+@in_loop
+async def test_samples_that_leave_while_others_are_waited_for_are_not_missed() -> None:
+    async with scene(images=8, shares_core=True) as s:
+        await asyncio.sleep(0)
+        gone = s.submit(1)
+        await asyncio.sleep(0)
+        s.batcher.withdraw(gone)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not s.device.batches
+        outcomes = s.submit(2)
+        await s.device.finish()
+        assert [ran.batch_size for ran in await s.results(outcomes)] == [1]
 
 
 @in_loop
