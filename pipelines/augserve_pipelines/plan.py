@@ -87,9 +87,9 @@ def _flat_select(op: Select, rows: BoolArray, inner: Op) -> Iterator[Op]:
 
 def with_parity(op: Op, parity: Parity) -> Op:
     """The op with the resizes in it told whose bytes to give: torchvision's, as they are drawn, or others'."""
+    if parity == "torchvision":
+        return op
     match op:
-        case _ if parity == "torchvision":
-            return op
         case Chain(ops):
             return Chain(tuple(with_parity(step, parity) for step in ops))
         case Select(rows, inner):
