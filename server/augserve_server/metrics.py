@@ -185,7 +185,7 @@ class Metrics:
         return [self._family(metric) for metric in self.registry.collect()]
 
     def _count_kept(self) -> None:
-        """Count the requests that were answered since the last time: many at once take a third of what each takes."""
+        """Count the requests that were answered since the last time: many at once take less than one by one."""
         with self._counting:
             answered = [self._kept.popleft() for _ in range(len(self._kept))]
             self._received.inc(sum(one.received for one in answered))

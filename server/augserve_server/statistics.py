@@ -60,6 +60,11 @@ class Answered(NamedTuple):
     ended: float
     """In seconds since 1970."""
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was answered with results."""
+        return 200 <= self.status < 300
+
 
 class Statistics:
     """Of every pipeline. Safe from any thread."""
@@ -80,7 +85,7 @@ class Statistics:
 
     def requests(self, pipeline: str, answered: Sequence[Answered]) -> None:
         """Requests for a pipeline were answered, the last one last."""
-        good = [one for one in answered if 200 <= one.status < 300]
+        good = [one for one in answered if one.succeeded]
         with self._lock:
             found = self._of(pipeline)
             found.last_ms = int(answered[-1].ended * 1000)
@@ -90,7 +95,7 @@ class Statistics:
                 for name, parts in STAGES.items():
                     seconds = sum([one.stages.get(part, 0.0) for part in parts for one in good])
                     found.requests[name].add(seconds, len(good))
-            if bad := [one.seconds for one in answered if not 200 <= one.status < 300]:
+            if bad := [one.seconds for one in answered if not one.succeeded]:
                 found.requests["fail"].add(sum(bad), len(bad))
 
     def _of(self, name: str) -> PipelineStatistics:

@@ -44,7 +44,7 @@ class Timings:
         """Split the time at ``run`` as the slowest sample spent it: waiting for its batch, and in it."""
         if not samples:
             return
-        last = samples[0] if len(samples) == 1 else max(samples, key=lambda ran: ran.queued_s + ran.run_s)
+        last = max(samples, key=lambda ran: ran.queued_s + ran.run_s)
         self.batch_size, self.batch_close = last.batch_size, last.close.value
         self.decoding = sum({id(one.decoding): one.decoding.seconds for one in samples if one.decoding}.values())
         self.seconds |= {"queue": last.queued_s, "run": last.run_s}
